@@ -1,1 +1,30 @@
-//! Placeholder.
+//! Stoker's domain and its decision engine.
+//!
+//! What it is: the types of everything Stoker knows (jobs, runners, classes, intents), the rules that
+//! fold events into that knowledge, the situation that a policy is shown, the guardrails after it, and
+//! the one round of *load → decide → save intents → act → save outcomes* that every deployment runs.
+//!
+//! What it is not: it names no AWS service, makes no request, reads no clock and draws no random
+//! number. The outside is behind the traits of [`ports`]; tests and `stoker up` put embedded adapters
+//! there, the Lambdas put AWS and GitHub there.
+//!
+//! Modules in reading order: [`ids`], [`time`], [`class`], [`job`], [`runner`], [`intent`],
+//! [`situation`], [`plan`], [`guardrails`], [`boot`], [`ports`], [`happening`], [`control`].
+
+pub mod boot;
+pub mod class;
+pub mod control;
+pub mod guardrails;
+pub mod happening;
+pub mod ids;
+pub mod intent;
+pub mod job;
+pub mod limits;
+pub mod plan;
+pub mod ports;
+pub mod runner;
+pub mod situation;
+pub mod time;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,379 @@
+//! One round of load → decide → save intents → act → save outcomes.
+
+use futures::future::join_all;
+use futures::stream::{self, StreamExt as _};
+
+use super::{CONFLICTS_BORNE, Control, ControlError};
+use crate::guardrails::{self, Granted};
+use crate::happening::{DecidedDeferral, DecidedLaunch, Decision, Happening};
+use crate::ids::{DecisionId, IntentId, JobKey, ScopeKey, ScopeVersion};
+use crate::intent::{FleetRequest, Instance, Intent, Launched};
+use crate::job::Job;
+use crate::plan::{Launch, Proposal};
+use crate::ports::{LedgerError, RegistrationTarget, ScopeState, Settlement};
+use crate::runner::{Runner, RunnerPhase};
+use crate::situation::{ScopeName, Situation, situation};
+use crate::time::Timestamp;
+
+/// How many jobs are written at once: the ledger takes more, but an act has other things to do.
+const WRITTEN_AT_ONCE: usize = 20;
+
+/// What an act came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Acted {
+    /// All that was decided is done.
+    Done,
+    /// Something could not be done now (EC2, GitHub or SSM did not answer or had nothing to give): the
+    /// request is to be made again after a while.
+    TryAgain,
+}
+
+impl Acted {
+    fn and(self, done: bool) -> Self {
+        if done { self } else { Self::TryAgain }
+    }
+}
+
+impl Control {
+    /// Acts on a scope. Whoever calls sees to it that only one act runs on a scope at a time; if two do
+    /// all the same, the ledger lets one of them decide.
+    ///
+    /// # Errors
+    /// If the ledger did not answer: the request is to be delivered again.
+    pub async fn act(&self, scope: ScopeKey) -> Result<Acted, ControlError> {
+        let mut acted = self.recover(scope).await?;
+        let mut borne = 0;
+        loop {
+            let state = self.ports.ledger.scope(scope).await?;
+            let Some(name) = scope_name(scope, &state) else {
+                return Ok(acted);
+            };
+            let verified = self.verify(&name, &state).await?;
+            acted = acted.and(!verified.unanswered);
+            let state = if verified.changed {
+                self.ports.ledger.scope(scope).await?
+            } else {
+                state
+            };
+            match self.decide_and_launch(scope, &name, &state).await {
+                Ok(outcome) => return Ok(acted.and(outcome == Acted::Done)),
+                // Another actor decided between our reading and our writing: nothing was done.
+                Err(ControlError::Ledger(LedgerError::Conflict(_))) if borne < CONFLICTS_BORNE => {
+                    borne += 1;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Takes up what an act that died left behind: launches without an outcome, and instances without
+    /// a configuration.
+    async fn recover(&self, scope: ScopeKey) -> Result<Acted, ControlError> {
+        let state = self.ports.ledger.scope(scope).await?;
+        let mut acted = Acted::Done;
+        for intent in &state.intents {
+            // Found by their tag first; if there is none, EC2 answers the repeated token with the same
+            // fleet, or launches it now.
+            let launched = match self.ports.fleet.find(intent).await {
+                Ok(found) if !found.instances.is_empty() => Ok(found),
+                Ok(_) => self.ports.fleet.launch(intent).await,
+                Err(error) => Err(error),
+            };
+            match launched {
+                Ok(launched) => {
+                    let target = target_of(scope, &state);
+                    acted = acted.and(self.settle(intent, launched, target.as_ref()).await?);
+                }
+                Err(error) => {
+                    self.report(&Happening::LaunchUnsettled {
+                        intent: intent.id.clone(),
+                        scope,
+                        problem: error.to_string(),
+                    });
+                    acted = Acted::TryAgain;
+                }
+            }
+        }
+        // A registration can't be repeated safely, so these are replaced and not taken up again.
+        for runner in &state.runners {
+            if runner.phase == RunnerPhase::Launching {
+                self.give_up(runner).await?;
+            }
+        }
+        Ok(acted)
+    }
+
+    async fn decide_and_launch(
+        &self,
+        scope: ScopeKey,
+        name: &ScopeName,
+        state: &ScopeState,
+    ) -> Result<Acted, ControlError> {
+        let now = self.now();
+        let situation = situation(&self.operation, name.clone(), state, now);
+        let proposal = self.ports.decider.decide(&situation).await;
+        let granted = guardrails::clamp(&proposal.plan, &situation);
+        let id = DecisionId::new(&self.operation.deployment, scope, state.version, now);
+        let intents: Vec<Intent> = granted
+            .launches()
+            .iter()
+            .enumerate()
+            .map(|(place, launch)| intent(&id, place, launch, scope, &situation))
+            .collect();
+        self.save(scope, state.version, &id, &intents).await?;
+        self.report(&Happening::Decided(Box::new(decision(
+            &id, scope, name, &proposal, &granted, &intents, &situation,
+        ))));
+        self.note_deferrals(&proposal, &situation).await?;
+        let target = target_of(scope, state);
+        let launches = intents
+            .iter()
+            .map(|intent| self.launch(intent, target.as_ref()));
+        let mut acted = Acted::Done;
+        for done in join_all(launches).await {
+            acted = acted.and(done?);
+        }
+        Ok(acted)
+    }
+
+    /// A decision that launches nothing changes nothing, so it needs no fence.
+    async fn save(
+        &self,
+        scope: ScopeKey,
+        seen: ScopeVersion,
+        id: &DecisionId,
+        intents: &[Intent],
+    ) -> Result<(), ControlError> {
+        if !intents.is_empty() {
+            self.ports
+                .ledger
+                .save_decision(scope, seen, id, intents)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Writes down why jobs wait, where the reason is another than the last time.
+    async fn note_deferrals(
+        &self,
+        proposal: &Proposal,
+        situation: &Situation,
+    ) -> Result<(), ControlError> {
+        let deferred = proposal.plan.deferrals.iter().flat_map(|deferral| {
+            deferral
+                .jobs
+                .iter()
+                .map(move |&place| (&situation.pending[place], &deferral.reason))
+        });
+        let mut writes = stream::iter(
+            deferred
+                .filter(|(job, reason)| job.last_deferral.as_ref() != Some(*reason))
+                .map(|(job, reason)| self.note_deferral(job.key, reason)),
+        )
+        .buffer_unordered(WRITTEN_AT_ONCE);
+        while let Some(written) = writes.next().await {
+            written?;
+        }
+        Ok(())
+    }
+
+    async fn note_deferral(&self, job: JobKey, reason: &str) -> Result<(), ControlError> {
+        // A job that has gone meanwhile needs no reason any more.
+        let _gone = self
+            .change_job(job, |known, _| {
+                let mut job = known?.clone();
+                job.deferrals += 1;
+                job.last_deferral = Some(reason.to_owned());
+                Some(job)
+            })
+            .await?;
+        Ok(())
+    }
+
+    async fn launch(
+        &self,
+        intent: &Intent,
+        target: Option<&RegistrationTarget>,
+    ) -> Result<bool, ControlError> {
+        match self.ports.fleet.launch(intent).await {
+            Ok(launched) => self.settle(intent, launched, target).await,
+            Err(error) => {
+                self.report(&Happening::LaunchUnsettled {
+                    intent: intent.id.clone(),
+                    scope: intent.scope,
+                    problem: format!("{error}; the launch is kept and taken up again"),
+                });
+                Ok(false)
+            }
+        }
+    }
+
+    /// Books what EC2 gave, then makes runners of it. Whether all that was wanted is there.
+    async fn settle(
+        &self,
+        intent: &Intent,
+        launched: Launched,
+        target: Option<&RegistrationTarget>,
+    ) -> Result<bool, ControlError> {
+        let now = self.now();
+        let runners: Vec<Runner> = launched
+            .instances
+            .iter()
+            .map(|instance| self.runner(intent, instance, now))
+            .collect();
+        self.ports
+            .ledger
+            .settle(&Settlement {
+                intent: intent.id.clone(),
+                scope: intent.scope,
+                runners: runners.clone(),
+            })
+            .await?;
+        let complete =
+            launched.instances.len() >= usize::try_from(intent.request.count).unwrap_or(0);
+        self.report(&Happening::Launched {
+            intent: intent.id.clone(),
+            scope: intent.scope,
+            class: intent.request.class.clone(),
+            capacity: intent.request.capacity,
+            wanted: intent.request.count,
+            instances: launched.instances,
+            refusals: launched.refusals,
+        });
+        let configured = match target {
+            Some(target) => self.configure(target, &runners).await?,
+            // No job is left that would say where to register them.
+            None => {
+                for runner in &runners {
+                    self.give_up(runner).await?;
+                }
+                true
+            }
+        };
+        Ok(complete && configured)
+    }
+
+    fn runner(&self, intent: &Intent, instance: &Instance, now: Timestamp) -> Runner {
+        Runner {
+            instance: instance.id.clone(),
+            name: self.operation.names.name(&instance.id),
+            scope: intent.scope,
+            class: intent.request.class.clone(),
+            capacity: intent.request.capacity,
+            instance_type: instance.instance_type.clone(),
+            mode: self.operation.mode,
+            phase: RunnerPhase::Launching,
+            phase_since: now,
+            launched_for: intent.launched_for,
+            intent: intent.id.clone(),
+            launched_at: now,
+            price: intent.price,
+            revision: 0,
+        }
+    }
+}
+
+/// The job that was heard of last knows best what things are called and which installation serves.
+fn newest(state: &ScopeState) -> Option<&Job> {
+    state.jobs.iter().max_by_key(|job| (job.queued_at, job.key))
+}
+
+fn scope_name(scope: ScopeKey, state: &ScopeState) -> Option<ScopeName> {
+    let job = newest(state)?;
+    Some(ScopeName {
+        owner: job.owner.clone(),
+        repository: match scope {
+            ScopeKey::Organization(_) => None,
+            ScopeKey::Repository(_) => Some(job.repository.clone()),
+        },
+    })
+}
+
+fn target_of(scope: ScopeKey, state: &ScopeState) -> Option<RegistrationTarget> {
+    Some(RegistrationTarget {
+        scope: scope_name(scope, state)?,
+        installation: newest(state)?.installation,
+    })
+}
+
+fn intent(
+    decision: &DecisionId,
+    place: usize,
+    launch: &Launch,
+    scope: ScopeKey,
+    situation: &Situation,
+) -> Intent {
+    let class = &situation.classes[launch.class].class;
+    Intent {
+        id: IntentId::new(decision, place),
+        decision: decision.clone(),
+        scope,
+        request: FleetRequest {
+            class: class.name.clone(),
+            capacity: launch.capacity,
+            count: launch.count,
+            launch_template: class.launch_template.clone(),
+            launch_template_version: class.launch_template_version.clone(),
+            instance_types: class.instance_types.clone(),
+            subnets: class.subnets.clone(),
+        },
+        launched_for: launch
+            .launched_for
+            .map(|place| situation.repositories[place].id),
+        jobs: launch
+            .jobs
+            .iter()
+            .map(|&place| situation.pending[place].key)
+            .collect(),
+        reason: launch.reason.clone(),
+        price: class.price(launch.capacity).unwrap_or(0.0),
+        decided_at: situation.now,
+    }
+}
+
+fn decision(
+    id: &DecisionId,
+    scope: ScopeKey,
+    name: &ScopeName,
+    proposal: &Proposal,
+    granted: &Granted,
+    intents: &[Intent],
+    situation: &Situation,
+) -> Decision {
+    Decision {
+        id: id.clone(),
+        scope,
+        scope_name: name.to_string(),
+        by: proposal.by.clone(),
+        fallback: proposal.fallback.clone(),
+        pending: situation.pending.len(),
+        runners: situation.runners.len(),
+        launches: intents
+            .iter()
+            .map(|intent| DecidedLaunch {
+                intent: intent.id.clone(),
+                class: intent.request.class.clone(),
+                capacity: intent.request.capacity,
+                count: intent.request.count,
+                jobs: intent.jobs.clone(),
+                reason: intent.reason.clone(),
+            })
+            .collect(),
+        deferrals: proposal
+            .plan
+            .deferrals
+            .iter()
+            .map(|deferral| DecidedDeferral {
+                jobs: deferral
+                    .jobs
+                    .iter()
+                    .map(|&place| situation.pending[place].key)
+                    .collect(),
+                retry_after: deferral.retry_after,
+                reason: deferral.reason.clone(),
+            })
+            .collect(),
+        edits: granted.edits().to_vec(),
+        notes: proposal.plan.notes.clone(),
+    }
+}

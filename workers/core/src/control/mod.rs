@@ -1,0 +1,83 @@
+//! What acts: small, with no rules of its own. Two entries: [`Control::fold`] for an event, and
+//! [`Control::act`] for a scope.
+
+mod act;
+mod configure;
+mod fold;
+mod verify;
+
+use std::sync::Arc;
+
+use thiserror::Error;
+
+pub use act::Acted;
+pub use fold::Folded;
+
+use crate::happening::Happening;
+use crate::limits::Operation;
+use crate::ports::{
+    ActQueue, ActQueueError, Clock, Configurations, Fleet, GitHub, Ledger, LedgerError, Reporter,
+    ScaleUpDecider,
+};
+use crate::time::Timestamp;
+
+/// Everything that folding and acting need of the outside.
+#[derive(Clone)]
+pub struct Ports {
+    /// The state.
+    pub ledger: Arc<dyn Ledger>,
+    /// Instances.
+    pub fleet: Arc<dyn Fleet>,
+    /// Jobs and registrations.
+    pub github: Arc<dyn GitHub>,
+    /// What instances read.
+    pub configurations: Arc<dyn Configurations>,
+    /// Requests to act.
+    pub acts: Arc<dyn ActQueue>,
+    /// Who decides.
+    pub decider: Arc<dyn ScaleUpDecider>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Who is told.
+    pub reporter: Arc<dyn Reporter>,
+}
+
+/// Why an event or an act is to be tried again.
+#[derive(Debug, Error)]
+pub enum ControlError {
+    /// The ledger did not do it.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The act could not be asked for.
+    #[error(transparent)]
+    ActQueue(#[from] ActQueueError),
+}
+
+/// The control plane of one deployment.
+#[derive(Clone)]
+pub struct Control {
+    operation: Arc<Operation>,
+    ports: Ports,
+}
+
+/// How often a write that met another writer is tried again before the message goes back to its
+/// queue: writers of one item are few, so more would only hide a fault.
+const CONFLICTS_BORNE: usize = 5;
+
+impl Control {
+    /// A control plane that runs as `operation` says.
+    pub fn new(operation: Operation, ports: Ports) -> Self {
+        Self {
+            operation: Arc::new(operation),
+            ports,
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.ports.clock.now()
+    }
+
+    fn report(&self, happening: &Happening) {
+        self.ports.reporter.report(self.now(), happening);
+    }
+}

@@ -1,0 +1,128 @@
+//! A runner as the ledger knows it.
+
+use serde::{Deserialize, Serialize};
+use stoker_intake::RepositoryId;
+
+use crate::class::Capacity;
+use crate::ids::{ClassName, InstanceId, IntentId, JobKey, ScopeKey};
+use crate::limits::RunnerMode;
+use crate::time::Timestamp;
+
+/// What a runner does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "phase")]
+pub enum RunnerPhase {
+    /// The instance exists; its configuration is not written yet.
+    Launching,
+    /// It has its configuration and has not been heard of since.
+    Booting,
+    /// It is registered and waits for a job.
+    Idle,
+    /// It runs a job.
+    Busy {
+        /// Which one.
+        job: JobKey,
+    },
+    /// It is to go, and no longer supply.
+    Retiring,
+    /// It is gone.
+    Ended,
+}
+
+impl RunnerPhase {
+    /// The word for it.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Launching => "launching",
+            Self::Booting => "booting",
+            Self::Idle => "idle",
+            Self::Busy { .. } => "busy",
+            Self::Retiring => "retiring",
+            Self::Ended => "ended",
+        }
+    }
+}
+
+/// A runner of ours, on an instance of ours.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Runner {
+    /// The instance that it runs on.
+    pub instance: InstanceId,
+    /// Its name at GitHub.
+    pub name: String,
+    /// For whom it is counted.
+    pub scope: ScopeKey,
+    /// Its kind.
+    pub class: ClassName,
+    /// How EC2 was asked for it.
+    pub capacity: Capacity,
+    /// The EC2 instance type that it was given.
+    pub instance_type: String,
+    /// How long it serves.
+    pub mode: RunnerMode,
+    /// What it does.
+    #[serde(flatten)]
+    pub phase: RunnerPhase,
+    /// Since when.
+    pub phase_since: Timestamp,
+    /// The repository that it was launched for. GitHub may give it another's job.
+    pub launched_for: Option<RepositoryId>,
+    /// The launch that it came from.
+    pub intent: IntentId,
+    /// When it was launched.
+    pub launched_at: Timestamp,
+    /// US dollars an hour.
+    pub price: f64,
+    /// How often the item was written; 0: never.
+    #[serde(default)]
+    pub revision: u64,
+}
+
+/// What is heard of a runner.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RunnerNews {
+    /// Its configuration was written.
+    Configured,
+    /// It registered and waits.
+    Online,
+    /// It took a job.
+    Took(JobKey),
+    /// Its job ended.
+    Finished(JobKey),
+    /// Its instance is gone, or is being terminated because it can't serve.
+    Gone,
+}
+
+impl Runner {
+    /// What news makes of the runner. None: nothing new, or something older than what is known.
+    #[must_use]
+    pub fn fold(&self, news: &RunnerNews, now: Timestamp) -> Option<Self> {
+        use RunnerPhase as P;
+        let phase = match (&self.phase, news) {
+            (P::Ended, _) => return None,
+            (_, RunnerNews::Gone) => P::Ended,
+            (P::Launching, RunnerNews::Configured) => P::Booting,
+            (P::Launching | P::Booting, RunnerNews::Online) => P::Idle,
+            // Even a retiring runner's job is a fact.
+            (_, RunnerNews::Took(job)) => P::Busy { job: *job },
+            // The job's beginning may be heard of after its end, or never: its runner had it.
+            (_, RunnerNews::Finished(job)) => match &self.phase {
+                // It has the next one already.
+                P::Busy { job: current } if current != job => return None,
+                _ if self.mode == RunnerMode::Ephemeral => P::Ended,
+                _ => P::Idle,
+            },
+            (_, RunnerNews::Configured | RunnerNews::Online) => return None,
+        };
+        (phase != self.phase).then(|| Self {
+            phase,
+            phase_since: now,
+            ..self.clone()
+        })
+    }
+
+    /// Whether it still counts against a maximum.
+    pub fn is_live(&self) -> bool {
+        self.phase != RunnerPhase::Ended
+    }
+}
