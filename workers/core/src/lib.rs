@@ -13,6 +13,8 @@
 
 pub mod boot;
 pub mod class;
+#[cfg(feature = "contract")]
+pub mod contract;
 pub mod control;
 pub mod guardrails;
 pub mod happening;
