@@ -2,7 +2,7 @@
 //! the answer that GitHub gets.
 //!
 //! Pure: no I/O, no clock, no randomness; native and wasm32. Whoever listens (the Cloudflare Worker, the
-//! Lambda, the embedded process) does the listening and the sending, and calls [`receive`] in between.
+//! Lambda, the embedded process) does the listening and the sending, and calls [`receive()`] in between.
 //!
 //! In reading order: [`receive`](mod@receive), the way of a request; [`signature`], what comes before
 //! parsing; `payload`, what is read (private); [`event`] and [`ids`], what is kept; [`admission`] and

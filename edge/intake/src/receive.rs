@@ -1,4 +1,4 @@
-//! The way of a request: [`receive`], the one entry.
+//! The way of a request: [`receive()`], the one entry.
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;

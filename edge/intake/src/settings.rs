@@ -10,7 +10,7 @@ use crate::admission::{Admission, CheckRunApps, CheckRunAppsError};
 use crate::allow_list::{AllowList, AllowListError};
 use crate::signature::Secrets;
 
-/// What [`receive`](crate::receive) needs to know. Its `Debug` output shows no secret.
+/// What [`receive()`](crate::receive()) needs to know. Its `Debug` output shows no secret.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The webhook secrets.
