@@ -1,1 +1,29 @@
-//! Placeholder.
+//! The embedded adapters: everything that AWS and GitHub are to the Lambdas, in one process, behind the
+//! same ports.
+//!
+//! `stoker up` and `stoker demo` run on them, and so do tests that want the whole way of a job without
+//! a network. Nothing here decides: decisions are `stoker-core`'s and the policy host's.
+//!
+//! In reading order: [`ledger`] (SQLite), [`queue`] (the intake queue and the act queue, as far as SQS's
+//! semantics matter), [`folder`] (policies), [`fleet`] (simulated instances), [`configurations`],
+//! [`github`] (simulated), [`clock`], and [`embedded`], which wires them to one control plane.
+
+pub mod clock;
+pub mod configurations;
+mod database;
+pub mod embedded;
+pub mod fleet;
+pub mod folder;
+pub mod github;
+pub mod ledger;
+pub mod queue;
+
+pub use clock::SystemClock;
+pub use configurations::MemoryConfigurations;
+pub use database::{Database, DatabaseError};
+pub use embedded::{Embedded, EmbeddedError, EmbeddedSettings};
+pub use fleet::{FleetEvent, SimulatedFleet, SimulatedFleetSettings};
+pub use folder::FolderPolicies;
+pub use github::{SimulatedGitHub, UnknownJobs};
+pub use ledger::SqliteLedger;
+pub use queue::{ActsInProcess, IntakeQueue};

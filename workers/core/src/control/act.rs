@@ -1,6 +1,6 @@
 //! One round of load → decide → save intents → act → save outcomes.
 
-use futures::future::join_all;
+use futures::future::{FutureExt as _, join_all};
 use futures::stream::{self, StreamExt as _};
 
 use super::{CONFLICTS_BORNE, Control, ControlError};
@@ -126,9 +126,10 @@ impl Control {
         ))));
         self.note_deferrals(&proposal, &situation).await?;
         let target = target_of(scope, state);
-        let launches = intents
-            .iter()
-            .map(|intent| self.launch(intent, target.as_ref()));
+        let mut launches = Vec::new();
+        for intent in &intents {
+            launches.push(self.launch(intent, target.as_ref()).boxed());
+        }
         let mut acted = Acted::Done;
         for done in join_all(launches).await {
             acted = acted.and(done?);
@@ -159,18 +160,16 @@ impl Control {
         proposal: &Proposal,
         situation: &Situation,
     ) -> Result<(), ControlError> {
-        let deferred = proposal.plan.deferrals.iter().flat_map(|deferral| {
-            deferral
-                .jobs
-                .iter()
-                .map(move |&place| (&situation.pending[place], &deferral.reason))
-        });
-        let mut writes = stream::iter(
-            deferred
-                .filter(|(job, reason)| job.last_deferral.as_ref() != Some(*reason))
-                .map(|(job, reason)| self.note_deferral(job.key, reason)),
-        )
-        .buffer_unordered(WRITTEN_AT_ONCE);
+        let mut writes = Vec::new();
+        for deferral in &proposal.plan.deferrals {
+            for &place in &deferral.jobs {
+                let job = &situation.pending[place];
+                if job.last_deferral.as_ref() != Some(&deferral.reason) {
+                    writes.push(self.note_deferral(job.key, &deferral.reason).boxed());
+                }
+            }
+        }
+        let mut writes = stream::iter(writes).buffer_unordered(WRITTEN_AT_ONCE);
         while let Some(written) = writes.next().await {
             written?;
         }

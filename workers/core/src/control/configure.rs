@@ -1,6 +1,7 @@
 //! From an instance to a runner: its registration, written where only it can read it.
 
-use futures::StreamExt as _;
+use futures::future::FutureExt as _;
+use futures::stream::{self, StreamExt as _};
 
 use super::{Control, ControlError};
 use crate::boot::InstanceConfiguration;
@@ -23,12 +24,11 @@ impl Control {
         target: &RegistrationTarget,
         runners: &[Runner],
     ) -> Result<bool, ControlError> {
-        let mut done = futures::stream::iter(
-            runners
-                .iter()
-                .map(|runner| self.configure_one(target, runner)),
-        )
-        .buffer_unordered(REGISTERED_AT_ONCE);
+        let mut begun = Vec::new();
+        for runner in runners {
+            begun.push(self.configure_one(target, runner).boxed());
+        }
+        let mut done = stream::iter(begun).buffer_unordered(REGISTERED_AT_ONCE);
         let mut all = true;
         while let Some(configured) = done.next().await {
             all &= configured?;

@@ -1,6 +1,7 @@
 //! Jobs that an event alone does not make demand: GitHub is asked once before anything is launched.
 
-use futures::StreamExt as _;
+use futures::future::FutureExt as _;
+use futures::stream::{self, StreamExt as _};
 
 use super::{Control, ControlError};
 use crate::happening::Happening;
@@ -28,14 +29,11 @@ impl Control {
         scope: &ScopeName,
         state: &ScopeState,
     ) -> Result<Verified, ControlError> {
-        let mut answers = futures::stream::iter(
-            state
-                .jobs
-                .iter()
-                .filter(|job| job.needs_verification())
-                .map(|job| self.verify_job(scope, job)),
-        )
-        .buffer_unordered(ASKED_AT_ONCE);
+        let mut questions = Vec::new();
+        for job in state.jobs.iter().filter(|job| job.needs_verification()) {
+            questions.push(self.verify_job(scope, job).boxed());
+        }
+        let mut answers = stream::iter(questions).buffer_unordered(ASKED_AT_ONCE);
         let mut verified = Verified::default();
         while let Some(answer) = answers.next().await {
             if answer? {

@@ -1,0 +1,228 @@
+//! What runs all the time: folding, acting, and hearing of instances.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use stoker_core::control::Acted;
+use stoker_core::happening::Happening;
+use stoker_core::ids::{InstanceId, ScopeKey};
+use stoker_core::ports::{ActRequest, Ledger as _, Reporter};
+use stoker_core::runner::{RunnerNews, RunnerPhase};
+use stoker_core::time::Timestamp;
+use stoker_intake::JobEvent;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use super::Parts;
+use crate::fleet::{FleetEvent, SimulatedFleet};
+use crate::queue::{ActsInProcess, Delivery, Message, Turn};
+
+/// How many messages are folded at once. One connection writes them, so more would only wait.
+const FOLDED_AT_ONCE: usize = 2;
+
+/// On how many scopes is acted at once: an act waits for policies, and one slow policy is not to hold
+/// up every other scope.
+const ACTED_AT_ONCE: usize = 8;
+
+/// How long an act that failed waits: the ledger is in this process, so what keeps it lasts shortly.
+const GIVEN_BACK_FOR: Duration = Duration::from_secs(1);
+
+/// Spawns them all.
+pub(super) fn spawn(
+    tasks: &mut JoinSet<()>,
+    parts: &Parts,
+    events: UnboundedReceiver<FleetEvent>,
+    stopped: &watch::Receiver<bool>,
+) {
+    for _ in 0..FOLDED_AT_ONCE {
+        tasks.spawn(fold_messages(parts.clone(), stopped.clone()));
+    }
+    for _ in 0..ACTED_AT_ONCE {
+        tasks.spawn(act_on_scopes(parts.clone(), stopped.clone()));
+    }
+    tasks.spawn(hear_of_instances(parts.clone(), events, stopped.clone()));
+}
+
+async fn fold_messages(parts: Parts, mut stopped: watch::Receiver<bool>) {
+    loop {
+        let delivery = tokio::select! {
+            biased;
+            _ = stopped.wait_for(|stop| *stop) => return,
+            delivery = parts.intake.receive() => delivery,
+        };
+        match delivery {
+            Ok(Delivery::Message(message)) => parts.fold(message).await,
+            Ok(Delivery::PutAside(message)) => parts.trouble(
+                None,
+                format!(
+                    "message {} failed {} times and is put aside; it stays in the ledger for you to look at",
+                    message.id, message.receives
+                ),
+            ),
+            Err(error) => {
+                parts.trouble(None, format!("{error}; it is tried again"));
+                sleep(GIVEN_BACK_FOR).await;
+            }
+        }
+    }
+}
+
+async fn act_on_scopes(parts: Parts, mut stopped: watch::Receiver<bool>) {
+    loop {
+        let turn = tokio::select! {
+            biased;
+            _ = stopped.wait_for(|stop| *stop) => return,
+            turn = parts.acts.turn() => turn,
+        };
+        parts.act(&turn).await;
+    }
+}
+
+async fn hear_of_instances(
+    parts: Parts,
+    mut events: UnboundedReceiver<FleetEvent>,
+    mut stopped: watch::Receiver<bool>,
+) {
+    loop {
+        let event = tokio::select! {
+            biased;
+            _ = stopped.wait_for(|stop| *stop) => return,
+            event = events.recv() => event,
+        };
+        match event {
+            None => return,
+            Some(FleetEvent::Online { instance, scope }) => {
+                parts.hear(scope, &instance, RunnerNews::Online).await;
+            }
+            Some(FleetEvent::Gone { instance, scope }) => {
+                if parts.hear(scope, &instance, RunnerNews::Gone).await {
+                    // What it was there for may want another.
+                    parts.ask(scope, format!("gone-{instance}"), Duration::ZERO);
+                }
+            }
+        }
+    }
+}
+
+impl Parts {
+    async fn fold(&self, message: Message) {
+        match JobEvent::from_message(&message.body) {
+            Ok(event) => {
+                if let Err(error) = self.control.fold(&event).await {
+                    // Not deleted, so it comes again.
+                    self.trouble(None, format!("{error}; the event is folded again"));
+                    return;
+                }
+            }
+            Err(error) => self.report(&Happening::MessageDropped {
+                message: message.id.to_string(),
+                problem: error.to_string(),
+            }),
+        }
+        if let Err(error) = self.intake.delete(message.id).await {
+            self.trouble(None, format!("{error}; the event is folded again"));
+        }
+    }
+
+    async fn act(&self, turn: &Turn) {
+        match self.control.act(turn.scope).await {
+            Ok(Acted::Done) => self.acts.finish(turn),
+            Ok(Acted::TryAgain) => {
+                self.acts.finish(turn);
+                let again = format!("again-{}", turn.number());
+                self.ask(turn.scope, again, self.act_again);
+            }
+            Err(error) => {
+                let given_up = self.acts.give_back(turn, GIVEN_BACK_FOR);
+                let then = if given_up {
+                    "too often now: the next event of this scope starts the next act"
+                } else {
+                    "it is tried again"
+                };
+                self.trouble(Some(turn.scope), format!("an act failed: {error}; {then}"));
+            }
+        }
+    }
+
+    /// Folds news of an instance. Whether its runner was alive until then.
+    async fn hear(&self, scope: ScopeKey, instance: &InstanceId, news: RunnerNews) -> bool {
+        let mut tried = 0;
+        loop {
+            let heard = async {
+                let known = self.ledger.runner(scope, instance).await?;
+                self.control.fold_runner(scope, instance, &news).await?;
+                Ok::<_, stoker_core::control::ControlError>(
+                    known.is_some_and(|runner| runner.phase != RunnerPhase::Ended),
+                )
+            };
+            match heard.await {
+                Ok(alive) => return alive,
+                Err(error) if tried < 5 => {
+                    tried += 1;
+                    self.trouble(
+                        Some(scope),
+                        format!("news of {instance}: {error}; tried again"),
+                    );
+                    sleep(GIVEN_BACK_FOR).await;
+                }
+                Err(error) => {
+                    self.trouble(Some(scope), format!("news of {instance} is lost: {error}"));
+                    return false;
+                }
+            }
+        }
+    }
+
+    fn ask(&self, scope: ScopeKey, folded: String, delay: Duration) {
+        self.acts.ask_later(&ActRequest { scope, folded }, delay);
+    }
+
+    fn report(&self, happening: &Happening) {
+        self.reporter.report(self.clock.now(), happening);
+    }
+
+    fn trouble(&self, scope: Option<ScopeKey>, problem: String) {
+        self.report(&Happening::Trouble { scope, problem });
+    }
+}
+
+/// Passes on what happened, and lets follow from it what follows by itself: an instance whose runner has
+/// ended shuts down, and a deferral with a time is decided again then.
+pub(super) struct Consequences {
+    pub(super) fleet: SimulatedFleet,
+    pub(super) acts: Arc<ActsInProcess>,
+    pub(super) told: Arc<dyn Reporter>,
+}
+
+impl Reporter for Consequences {
+    fn report(&self, at: Timestamp, happening: &Happening) {
+        self.told.report(at, happening);
+        match happening {
+            Happening::RunnerChanged {
+                instance,
+                phase: RunnerPhase::Ended,
+                ..
+            } => {
+                self.fleet.shut_down(instance);
+            }
+            Happening::Decided(decision) => {
+                let soonest = decision
+                    .deferrals
+                    .iter()
+                    .filter_map(|d| d.retry_after)
+                    .min();
+                if let Some(seconds) = soonest {
+                    let request = ActRequest {
+                        scope: decision.scope,
+                        folded: format!("deferred-{}", decision.id),
+                    };
+                    let delay = Duration::from_secs(seconds.max(1).into());
+                    self.acts.ask_later(&request, delay);
+                }
+            }
+            _ => {}
+        }
+    }
+}

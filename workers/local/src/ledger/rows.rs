@@ -1,0 +1,292 @@
+//! The statements. Each function runs inside a transaction that its caller opened.
+
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use serde::de::DeserializeOwned;
+use stoker_core::ids::{DecisionId, InstanceId, JobKey, ScopeKey, ScopeVersion};
+use stoker_core::intent::Intent;
+use stoker_core::job::{Job, JobPhase};
+use stoker_core::ports::{LedgerError, ScopeState, Settlement};
+use stoker_core::runner::{Runner, RunnerPhase};
+use stoker_core::time::Timestamp;
+
+/// Why a transaction is rolled back.
+#[derive(Debug)]
+pub(super) enum Fault {
+    Sqlite(rusqlite::Error),
+    Ledger(LedgerError),
+}
+
+impl Fault {
+    /// As the port's error, for what was asked.
+    pub(super) fn told(self, what: &str) -> LedgerError {
+        match self {
+            Self::Sqlite(error) => super::unavailable(what, error.to_string()),
+            Self::Ledger(error) => error,
+        }
+    }
+
+    fn conflict(item: impl Into<String>) -> Self {
+        Self::Ledger(LedgerError::Conflict(item.into()))
+    }
+
+    fn unreadable(item: String, problem: &impl ToString) -> Self {
+        Self::Ledger(LedgerError::Unreadable {
+            item,
+            problem: problem.to_string(),
+        })
+    }
+}
+
+impl From<rusqlite::Error> for Fault {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+type Done<T> = Result<T, Fault>;
+
+fn parse<T: DeserializeOwned>(item: impl FnOnce() -> String, json: &str) -> Done<T> {
+    serde_json::from_str(json).map_err(|error| Fault::unreadable(item(), &error))
+}
+
+fn json<T: serde::Serialize>(item: impl FnOnce() -> String, value: &T) -> Done<String> {
+    serde_json::to_string(value).map_err(|error| Fault::unreadable(item(), &error))
+}
+
+/// SQLite's integers are signed; the bits are the same.
+fn signed(id: u64) -> i64 {
+    id.cast_signed()
+}
+
+fn seconds(time: Timestamp) -> i64 {
+    signed(time.0)
+}
+
+fn job_name(key: JobKey) -> impl Fn() -> String {
+    move || format!("job {key}")
+}
+
+pub(super) fn job(connection: &Connection, key: JobKey) -> Done<Option<Job>> {
+    connection
+        .prepare_cached("SELECT item FROM jobs WHERE repository = ? AND check_run = ?")?
+        .query_row(
+            params![signed(key.repository.get()), signed(key.check_run.get())],
+            |row| row.get::<_, String>(0),
+        )
+        .optional()?
+        .map(|item| parse(job_name(key), &item))
+        .transpose()
+}
+
+pub(super) fn put_job(connection: &Connection, job: &Job) -> Done<()> {
+    let stored = Job {
+        revision: job.revision + 1,
+        ..job.clone()
+    };
+    let item = json(job_name(job.key), &stored)?;
+    // An ended job without a time would stay for ever.
+    let ended_at =
+        (job.phase == JobPhase::Ended).then(|| seconds(job.ended_at.unwrap_or(job.queued_at)));
+    let written = connection
+        .prepare_cached(
+            "INSERT INTO jobs (repository, check_run, scope, ended_at, revision, item)
+             SELECT ?1, ?2, ?3, ?4, ?5, ?6
+             WHERE ?7 = 0 OR EXISTS (SELECT 1 FROM jobs WHERE repository = ?1 AND check_run = ?2)
+             ON CONFLICT (repository, check_run) DO UPDATE
+             SET scope = ?3, ended_at = ?4, revision = ?5, item = ?6
+             WHERE revision = ?7",
+        )?
+        .execute(params![
+            signed(job.key.repository.get()),
+            signed(job.key.check_run.get()),
+            job.scope.to_string(),
+            ended_at,
+            signed(stored.revision),
+            item,
+            signed(job.revision),
+        ])?;
+    if written == 1 {
+        Ok(())
+    } else {
+        Err(Fault::conflict(format!("job {}", job.key)))
+    }
+}
+
+fn runner_name(scope: ScopeKey, instance: &InstanceId) -> String {
+    format!("runner {instance} of {scope}")
+}
+
+pub(super) fn runner(
+    connection: &Connection,
+    scope: ScopeKey,
+    instance: &InstanceId,
+) -> Done<Option<Runner>> {
+    connection
+        .prepare_cached("SELECT item FROM runners WHERE scope = ? AND instance = ?")?
+        .query_row(params![scope.to_string(), instance.as_str()], |row| {
+            row.get::<_, String>(0)
+        })
+        .optional()?
+        .map(|item| parse(|| runner_name(scope, instance), &item))
+        .transpose()
+}
+
+pub(super) fn put_runner(connection: &Connection, runner: &Runner) -> Done<()> {
+    let stored = Runner {
+        revision: runner.revision + 1,
+        ..runner.clone()
+    };
+    let name = || runner_name(runner.scope, &runner.instance);
+    let item = json(name, &stored)?;
+    let ended_at = (runner.phase == RunnerPhase::Ended).then(|| seconds(runner.phase_since));
+    let written = connection
+        .prepare_cached(
+            "INSERT INTO runners (scope, instance, ended_at, revision, item)
+             SELECT ?1, ?2, ?3, ?4, ?5
+             WHERE ?6 = 0 OR EXISTS (SELECT 1 FROM runners WHERE scope = ?1 AND instance = ?2)
+             ON CONFLICT (scope, instance) DO UPDATE
+             SET ended_at = ?3, revision = ?4, item = ?5
+             WHERE revision = ?6",
+        )?
+        .execute(params![
+            runner.scope.to_string(),
+            runner.instance.as_str(),
+            ended_at,
+            signed(stored.revision),
+            item,
+            signed(runner.revision),
+        ])?;
+    if written == 1 {
+        Ok(())
+    } else {
+        Err(Fault::conflict(name()))
+    }
+}
+
+/// All items that a statement with the scope as its parameter finds.
+fn items<T: DeserializeOwned>(
+    connection: &Connection,
+    statement: &str,
+    scope: ScopeKey,
+    kind: &str,
+) -> Done<Vec<T>> {
+    connection
+        .prepare_cached(statement)?
+        .query_and_then([scope.to_string()], |row: &Row<'_>| {
+            let item: String = row.get(0)?;
+            parse(|| format!("{kind} of {scope}"), &item)
+        })?
+        .collect()
+}
+
+fn version(connection: &Connection, scope: ScopeKey) -> Done<(ScopeVersion, Option<String>)> {
+    let row = connection
+        .prepare_cached("SELECT version, decision FROM scopes WHERE scope = ?")?
+        .query_row([scope.to_string()], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))
+        })
+        .optional()?;
+    Ok(
+        row.map_or((ScopeVersion::default(), None), |(version, by)| {
+            (ScopeVersion(version.cast_unsigned()), Some(by))
+        }),
+    )
+}
+
+pub(super) fn scope(connection: &Connection, scope: ScopeKey) -> Done<ScopeState> {
+    Ok(ScopeState {
+        version: version(connection, scope)?.0,
+        jobs: items(
+            connection,
+            "SELECT item FROM jobs WHERE scope = ? AND ended_at IS NULL ORDER BY repository, check_run",
+            scope,
+            "a job",
+        )?,
+        runners: items(
+            connection,
+            "SELECT item FROM runners WHERE scope = ? AND ended_at IS NULL ORDER BY instance",
+            scope,
+            "a runner",
+        )?,
+        intents: items(
+            connection,
+            "SELECT item FROM intents WHERE scope = ? ORDER BY id",
+            scope,
+            "an intent",
+        )?,
+    })
+}
+
+pub(super) fn save_decision(
+    connection: &Connection,
+    scope: ScopeKey,
+    seen: ScopeVersion,
+    decision: &DecisionId,
+    intents: &[Intent],
+) -> Done<ScopeVersion> {
+    let (current, by) = version(connection, scope)?;
+    let next = ScopeVersion(seen.0 + 1);
+    if current == next && by.as_ref() == Some(&decision.0) {
+        return Ok(current);
+    }
+    if current != seen {
+        return Err(Fault::conflict(scope.to_string()));
+    }
+    connection
+        .prepare_cached(
+            "INSERT INTO scopes (scope, version, decision) VALUES (?1, ?2, ?3)
+             ON CONFLICT (scope) DO UPDATE SET version = ?2, decision = ?3",
+        )?
+        .execute(params![scope.to_string(), signed(next.0), decision.0])?;
+    let mut insert =
+        connection.prepare_cached("INSERT INTO intents (id, scope, item) VALUES (?, ?, ?)")?;
+    for intent in intents {
+        let item = json(|| format!("intent {}", intent.id), intent)?;
+        insert.execute(params![intent.id.0, scope.to_string(), item])?;
+    }
+    Ok(next)
+}
+
+pub(super) fn settle(connection: &Connection, settlement: &Settlement) -> Done<()> {
+    for runner in &settlement.runners {
+        let new = Runner {
+            revision: 0,
+            ..runner.clone()
+        };
+        match put_runner(connection, &new) {
+            // It is known already, and what is known is newer.
+            Ok(()) | Err(Fault::Ledger(LedgerError::Conflict(_))) => {}
+            Err(fault) => return Err(fault),
+        }
+    }
+    connection
+        .prepare_cached("DELETE FROM intents WHERE id = ?")?
+        .execute([&settlement.intent.0])?;
+    Ok(())
+}
+
+pub(super) fn live_scopes(connection: &Connection) -> Done<Vec<ScopeKey>> {
+    connection
+        .prepare(
+            "SELECT scope FROM jobs WHERE ended_at IS NULL
+             UNION SELECT scope FROM runners WHERE ended_at IS NULL
+             UNION SELECT scope FROM intents",
+        )?
+        .query_and_then([], |row| {
+            let scope: String = row.get(0)?;
+            scope
+                .parse()
+                .map_err(|error| Fault::unreadable(format!("scope `{scope}`"), &error))
+        })?
+        .collect()
+}
+
+pub(super) fn forget_ended_before(connection: &Connection, time: Timestamp) -> Done<()> {
+    for table in ["jobs", "runners"] {
+        connection.execute(
+            &format!("DELETE FROM {table} WHERE ended_at < ?"),
+            [seconds(time)],
+        )?;
+    }
+    Ok(())
+}
