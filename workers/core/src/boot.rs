@@ -1,6 +1,6 @@
 //! What an instance reads when it boots: how it is to register with GitHub.
 //!
-//! It travels as one parameter (an SSM SecureString on AWS) at a path that only that instance may
+//! It travels as one parameter (an SSM `SecureString` on AWS) at a path that only that instance may
 //! read, and is deleted once read. The parameter's value is one JSON object:
 //!
 //! ```json

@@ -239,15 +239,14 @@ impl Control {
             instances: launched.instances,
             refusals: launched.refusals,
         });
-        let configured = match target {
-            Some(target) => self.configure(target, &runners).await?,
+        let configured = if let Some(target) = target {
+            self.configure(target, &runners).await?
+        } else {
             // No job is left that would say where to register them.
-            None => {
-                for runner in &runners {
-                    self.give_up(runner).await?;
-                }
-                true
+            for runner in &runners {
+                self.give_up(runner).await?;
             }
+            true
         };
         Ok(complete && configured)
     }

@@ -1,0 +1,13 @@
+//! Answers with more than anybody reads.
+
+use stoker_test_policies::sdk::facts::Situation;
+use stoker_test_policies::sdk::scale_up::Plan;
+
+fn decide(situation: Situation) -> Result<Plan, String> {
+    Ok(stoker_test_policies::defer_all(
+        &situation,
+        "much ".repeat(1 << 20),
+    ))
+}
+
+stoker_test_policies::policy!("hands-back-megabytes", decide);

@@ -1,0 +1,13 @@
+//! Leaves every job waiting.
+
+use stoker_test_policies::sdk::facts::Situation;
+use stoker_test_policies::sdk::scale_up::Plan;
+
+fn decide(situation: Situation) -> Result<Plan, String> {
+    Ok(stoker_test_policies::defer_all(
+        &situation,
+        "this policy launches nothing",
+    ))
+}
+
+stoker_test_policies::policy!("launches-nothing", decide);

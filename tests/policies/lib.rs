@@ -1,0 +1,83 @@
+//! Policies for tests, each an example of this crate: build them with `scripts/build-policies`.
+//!
+//! Each is one function from a situation to a plan; [`policy!`] makes the rest.
+
+pub use stoker_policy_sdk as sdk;
+
+/// A plan that launches and defers nothing.
+pub fn empty() -> sdk::scale_up::Plan {
+    sdk::scale_up::Plan {
+        launches: Vec::new(),
+        deferrals: Vec::new(),
+        notes: Vec::new(),
+        attributes: Vec::new(),
+    }
+}
+
+/// A plan that leaves all jobs waiting for that reason.
+pub fn defer_all(
+    situation: &sdk::facts::Situation,
+    reason: impl Into<String>,
+) -> sdk::scale_up::Plan {
+    let jobs = (0..).take(situation.pending.len()).collect();
+    sdk::scale_up::Plan {
+        deferrals: vec![sdk::scale_up::Deferral {
+            jobs,
+            retry_after: None,
+            reason: reason.into(),
+        }],
+        ..empty()
+    }
+}
+
+/// Makes a policy of that name that says what it is and accepts all settings.
+#[macro_export]
+macro_rules! about {
+    ($policy:ident, $name:literal) => {
+        impl $crate::sdk::About for $policy {
+            fn describe() -> $crate::sdk::about::Description {
+                $crate::sdk::about::Description {
+                    name: $name.to_owned(),
+                    version: "1.0.0".to_owned(),
+                    summary: "A policy for tests.".to_owned(),
+                    settings_schema: None,
+                }
+            }
+
+            fn validate_settings(
+                _decision: $crate::sdk::facts::DecisionKind,
+                _settings: String,
+            ) -> Result<$crate::sdk::about::Needs, Vec<$crate::sdk::about::Complaint>> {
+                Ok($crate::sdk::about::Needs {
+                    time_zones: Vec::new(),
+                })
+            }
+        }
+    };
+}
+
+/// Makes a component of a function that decides which runners to launch.
+#[macro_export]
+macro_rules! policy {
+    ($name:literal, $decide:path) => {
+        struct Policy;
+
+        $crate::about!(Policy, $name);
+
+        impl $crate::sdk::ScaleUp for Policy {
+            fn decide(
+                situation: $crate::sdk::facts::Situation,
+            ) -> Result<$crate::sdk::scale_up::Plan, String> {
+                $decide(situation)
+            }
+        }
+
+        #[cfg(target_arch = "wasm32")]
+        mod exports {
+            use super::Policy;
+
+            $crate::sdk::export_about!(Policy);
+            $crate::sdk::export_scale_up!(Policy);
+        }
+    };
+}
