@@ -1,1 +1,28 @@
-//! Placeholder.
+//! The AWS adapters: what the ports of `stoker-core` are on AWS.
+//!
+//! What it is: thin. Each adapter turns one port into requests to one service, and that service's
+//! answers into the port's types and errors.
+//!
+//! What it is not: it decides nothing, reads no environment (but for the SDK's own settings, see
+//! [`clients`]), caches nothing and remembers no failure. Throttling, 5xx and broken connections are
+//! tried again by the SDK's standard retry; what comes out of here as an error has had that.
+//!
+//! Modules in reading order: [`clients`], [`ledger`] (DynamoDB), [`fleet`] (EC2), [`configurations`]
+//! (SSM), [`policies`] (S3), [`acts`] (SQS), [`secrets`] (SSM).
+
+pub mod acts;
+pub mod clients;
+pub mod configurations;
+pub mod fleet;
+pub mod ledger;
+pub mod policies;
+mod problem;
+pub mod secrets;
+
+pub use acts::SqsActs;
+pub use clients::{ClientSettings, Clients};
+pub use configurations::SsmConfigurations;
+pub use fleet::Ec2Fleet;
+pub use ledger::DynamoLedger;
+pub use policies::S3Policies;
+pub use secrets::{ParameterError, Parameters};

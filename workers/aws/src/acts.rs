@@ -1,0 +1,90 @@
+//! Requests to act, on a FIFO queue of SQS: serial within a scope, parallel across scopes.
+
+use async_trait::async_trait;
+use aws_sdk_sqs::Client;
+use sha2::{Digest as _, Sha256};
+use stoker_core::ports::{ActQueue, ActQueueError, ActRequest};
+
+use crate::problem;
+
+/// The longest deduplication id that SQS takes.
+const LONGEST_DEDUPLICATION_ID: usize = 128;
+
+/// The act queue. The scope is the message group; the deduplication id names the scope and what was
+/// folded, so that only a repetition of the very same request is swallowed (for five minutes), and not
+/// one that was made during an act.
+#[derive(Debug, Clone)]
+pub struct SqsActs {
+    client: Client,
+    queue_url: String,
+}
+
+impl SqsActs {
+    /// The FIFO queue at that URL.
+    pub fn new(client: Client, queue_url: impl Into<String>) -> Self {
+        Self {
+            client,
+            queue_url: queue_url.into(),
+        }
+    }
+}
+
+#[async_trait]
+impl ActQueue for SqsActs {
+    async fn ask(&self, request: &ActRequest) -> Result<(), ActQueueError> {
+        let refused = |problem| ActQueueError {
+            scope: request.scope,
+            problem,
+        };
+        let body = serde_json::to_string(request).map_err(|error| refused(error.to_string()))?;
+        self.client
+            .send_message()
+            .queue_url(&self.queue_url)
+            .message_group_id(request.scope.to_string())
+            .message_deduplication_id(deduplication_id(request))
+            .message_body(body)
+            .send()
+            .await
+            .map_err(|error| refused(problem::words(&error)))?;
+        Ok(())
+    }
+}
+
+/// Scope and fold, as they are where SQS takes them (people read queues too), else their SHA-256.
+fn deduplication_id(request: &ActRequest) -> String {
+    let id = format!("{}:{}", request.scope, request.folded);
+    let taken = id.len() <= LONGEST_DEDUPLICATION_ID && id.chars().all(|c| c.is_ascii_graphic());
+    if taken {
+        id
+    } else {
+        hex::encode(Sha256::digest(id.as_bytes()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(folded: &str) -> String {
+        deduplication_id(&ActRequest {
+            scope: "org-1".parse().unwrap(),
+            folded: folded.to_owned(),
+        })
+    }
+
+    #[test]
+    fn a_short_id_can_be_read_in_the_queue() {
+        assert_eq!(id("guid-queued-1"), "org-1:guid-queued-1");
+    }
+
+    #[test]
+    fn an_id_that_sqs_would_refuse_is_hashed_and_stays_distinct() {
+        let long = "x".repeat(200);
+        for folded in [long.as_str(), "white space", "ünïcode"] {
+            let id = id(folded);
+            assert_eq!(id.len(), 64);
+            assert!(id.chars().all(|c| c.is_ascii_hexdigit()));
+        }
+        assert_ne!(id(&long), id(&format!("{long}y")));
+    }
+}

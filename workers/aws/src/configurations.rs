@@ -1,0 +1,170 @@
+//! What instances read when they boot: one `SecureString` of SSM for each.
+//!
+//! The parameter is `/<prefix>/<deployment>/runners/<instance id>` and carries the instance's id as a
+//! tag (`InstanceId`), so that one IAM policy can let every instance read and delete its own and no
+//! other.
+
+use async_trait::async_trait;
+use aws_sdk_ssm::Client;
+use aws_sdk_ssm::error::{BuildError, SdkError};
+use aws_sdk_ssm::operation::put_parameter::PutParameterError;
+use aws_sdk_ssm::types::{ParameterTier, ParameterType, Tag};
+use secrecy::{ExposeSecret as _, SecretString};
+use stoker_core::boot::InstanceConfiguration;
+use stoker_core::ids::{Deployment, InstanceId};
+use stoker_core::ports::{ConfigurationError, Configurations};
+
+use crate::fleet::tags;
+use crate::problem;
+
+/// The tag that IAM compares with the instance that asks.
+const INSTANCE_TAG: &str = "InstanceId";
+
+/// The parameters of one deployment's instances.
+#[derive(Debug, Clone)]
+pub struct SsmConfigurations {
+    client: Client,
+    deployment: Deployment,
+    prefix: String,
+    kms_key: Option<String>,
+}
+
+impl SsmConfigurations {
+    /// Parameters under `/stoker/<deployment>/runners/`, encrypted by the account's own key for SSM.
+    pub fn new(client: Client, deployment: Deployment) -> Self {
+        Self {
+            client,
+            deployment,
+            prefix: "stoker".to_owned(),
+            kms_key: None,
+        }
+    }
+
+    /// Under another prefix, with or without slashes around it.
+    #[must_use]
+    pub fn prefix(mut self, prefix: &str) -> Self {
+        prefix.trim_matches('/').clone_into(&mut self.prefix);
+        self
+    }
+
+    /// Encrypted by that KMS key (id, ARN or alias).
+    #[must_use]
+    pub fn kms_key(mut self, key: impl Into<String>) -> Self {
+        self.kms_key = Some(key.into());
+        self
+    }
+
+    /// The name of an instance's parameter.
+    pub fn parameter_name(&self, instance: &InstanceId) -> String {
+        format!("/{}/{}/runners/{instance}", self.prefix, self.deployment)
+    }
+
+    /// SSM takes tags only for a parameter that is new, and the value must never lie there without the
+    /// tag that fences it. So it is made together with its tags; what is there already has them, and
+    /// only its value is replaced.
+    async fn write(&self, instance: &InstanceId, value: &SecretString) -> Result<(), String> {
+        let tags = [
+            tag(INSTANCE_TAG, instance.as_str()),
+            tag(tags::DEPLOYMENT, self.deployment.as_str()),
+        ];
+        let tags: Result<Vec<Tag>, _> = tags.into_iter().collect();
+        let tags = tags.map_err(|error| error.to_string())?;
+        let put = || {
+            self.client
+                .put_parameter()
+                .name(self.parameter_name(instance))
+                .value(value.expose_secret())
+                .r#type(ParameterType::SecureString)
+                .tier(ParameterTier::IntelligentTiering)
+                .set_key_id(self.kms_key.clone())
+        };
+        let made = put().overwrite(false).set_tags(Some(tags)).send().await;
+        let written = match made {
+            Err(error) if problem::code(&error) == Some("ParameterAlreadyExists") => {
+                put().overwrite(true).send().await
+            }
+            other => other,
+        };
+        match written {
+            Ok(_) => Ok(()),
+            Err(error) => Err(discreet(&error, value)),
+        }
+    }
+}
+
+#[async_trait]
+impl Configurations for SsmConfigurations {
+    async fn put(
+        &self,
+        instance: &InstanceId,
+        configuration: &InstanceConfiguration,
+    ) -> Result<(), ConfigurationError> {
+        let value = configuration.to_parameter();
+        self.write(instance, &value)
+            .await
+            .map_err(|problem| ConfigurationError {
+                instance: instance.clone(),
+                what: "written",
+                problem,
+            })
+    }
+
+    async fn delete(&self, instance: &InstanceId) -> Result<(), ConfigurationError> {
+        let answer = self
+            .client
+            .delete_parameter()
+            .name(self.parameter_name(instance))
+            .send()
+            .await;
+        match answer {
+            Ok(_) => Ok(()),
+            // The instance has read and deleted it.
+            Err(error) if problem::code(&error) == Some("ParameterNotFound") => Ok(()),
+            Err(error) => Err(ConfigurationError {
+                instance: instance.clone(),
+                what: "deleted",
+                problem: problem::words(&error),
+            }),
+        }
+    }
+}
+
+fn tag(key: &str, value: &str) -> Result<Tag, BuildError> {
+    Tag::builder().key(key).value(value).build()
+}
+
+/// What went wrong, without the value: AWS's validation errors repeat what they complain about
+/// ("Value '…' at 'value' failed to satisfy constraint").
+fn discreet(error: &SdkError<PutParameterError>, value: &SecretString) -> String {
+    let repeats = problem::message(error)
+        .is_some_and(|message| message.contains("at 'value'") || shares(message, value));
+    if repeats {
+        format!(
+            "{}: SSM does not take the value (its words are left out, since they repeat it)",
+            problem::code(error).unwrap_or("refused")
+        )
+    } else {
+        problem::words(error)
+    }
+}
+
+/// Whether a text holds a piece of the secret that is long enough to matter.
+fn shares(text: &str, secret: &SecretString) -> bool {
+    const PIECE: usize = 24;
+    let secret = secret.expose_secret().as_bytes();
+    secret
+        .windows(PIECE.min(secret.len().max(1)))
+        .any(|piece| text.as_bytes().windows(piece.len()).any(|w| w == piece))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_that_repeats_part_of_the_secret_is_known_for_it() {
+        let secret = SecretString::from("0123456789abcdefghijklmnopqrstuvwxyz".to_owned());
+        assert!(shares("Value '6789abcdefghijklmnopqrstuvwxyz' is", &secret));
+        assert!(!shares("Value is too long", &secret));
+    }
+}

@@ -1,0 +1,85 @@
+//! Where each item lies.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use stoker_core::ids::{InstanceId, IntentId, JobKey, ScopeKey};
+
+/// The partition key's attribute.
+pub(super) const PK: &str = "pk";
+/// The sort key's attribute.
+pub(super) const SK: &str = "sk";
+
+/// How the sort keys of a scope's items begin.
+pub(super) const INTENT: &str = "intent#";
+/// See [`INTENT`].
+pub(super) const JOB: &str = "job#";
+/// See [`INTENT`].
+pub(super) const RUNNER: &str = "runner#";
+
+/// The key of an item. Written out, it names the item in errors.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Key {
+    pub(super) pk: String,
+    pub(super) sk: String,
+}
+
+impl Key {
+    fn new(pk: String, sk: impl Into<String>) -> Self {
+        Self { pk, sk: sk.into() }
+    }
+
+    /// A job.
+    pub(super) fn job(key: JobKey) -> Self {
+        Self::new(job(key), "job")
+    }
+
+    /// A job's copy, while it has not ended.
+    pub(super) fn job_in_scope(scope: ScopeKey, key: JobKey) -> Self {
+        Self::new(partition(scope), job(key))
+    }
+
+    /// A runner.
+    pub(super) fn runner(instance: &InstanceId) -> Self {
+        Self::new(format!("{RUNNER}{instance}"), "runner")
+    }
+
+    /// A runner's copy, while it has not ended.
+    pub(super) fn runner_in_scope(scope: ScopeKey, instance: &InstanceId) -> Self {
+        Self::new(partition(scope), format!("{RUNNER}{instance}"))
+    }
+
+    /// A launch without an outcome.
+    pub(super) fn intent(scope: ScopeKey, intent: &IntentId) -> Self {
+        Self::new(partition(scope), format!("{INTENT}{intent}"))
+    }
+
+    /// A scope's version.
+    pub(super) fn scope(scope: ScopeKey) -> Self {
+        Self::new(partition(scope), "scope")
+    }
+
+    /// As DynamoDB takes it.
+    pub(super) fn attributes(&self) -> HashMap<String, AttributeValue> {
+        HashMap::from([
+            (PK.to_owned(), AttributeValue::S(self.pk.clone())),
+            (SK.to_owned(), AttributeValue::S(self.sk.clone())),
+        ])
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} / {}", self.pk, self.sk)
+    }
+}
+
+/// The partition of everything in a scope that has not ended.
+pub(super) fn partition(scope: ScopeKey) -> String {
+    format!("scope#{scope}")
+}
+
+fn job(key: JobKey) -> String {
+    format!("{JOB}{}#{}", key.repository, key.check_run)
+}

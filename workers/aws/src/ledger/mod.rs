@@ -1,0 +1,123 @@
+//! The ledger in DynamoDB: one table, keys `pk` and `sk` (both strings), TTL attribute `expires_at`.
+//!
+//! | pk | sk | what |
+//! |---|---|---|
+//! | `job#<repository>#<check run>` | `job` | a job; `expires_at` once it has ended: the tombstone |
+//! | `runner#<instance>` | `runner` | a runner; `expires_at` once it has ended. Also: which scope an instance belongs to |
+//! | `scope#<scope>` | `scope` | `version` and the last `decision` |
+//! | `scope#<scope>` | `intent#<intent>` | a launch without an outcome |
+//! | `scope#<scope>` | `job#…`, `runner#…` | a copy of each that has not ended |
+//!
+//! A job or runner is written together with its copy in one transaction, and the copy goes when it
+//! ends: so a scope is one query on one partition, however much has ended in it, and an ended one is
+//! still found by its key. Every item but the scope's carries its content as JSON in `body`, the
+//! `revision` that writers compare, and `schema`, which an older Stoker refuses when it is newer. A job's
+//! or runner's `write` is the id of its last write, by which a writer whose answer was lost knows that it
+//! had succeeded.
+//!
+//! Transactions do not isolate queries that run beside them, so reading a scope has an order: its
+//! version first, then intents, jobs, runners (as their keys sort). Whoever misses the intents of a
+//! decision made meanwhile holds the version before it and can't save; whoever misses an intent that
+//! was settled meanwhile sees its runners.
+
+mod item;
+mod keys;
+mod random;
+mod read;
+mod table;
+mod transaction;
+mod write;
+
+use std::fmt::Debug;
+
+use async_trait::async_trait;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use stoker_core::ids::{DecisionId, InstanceId, JobKey, ScopeKey, ScopeVersion};
+use stoker_core::intent::Intent;
+use stoker_core::job::Job;
+use stoker_core::ports::{Ledger, LedgerError, ScopeState, Settlement};
+use stoker_core::runner::Runner;
+
+use crate::problem;
+pub use table::create_table;
+
+/// The ledger of one deployment, in one table.
+#[derive(Debug, Clone)]
+pub struct DynamoLedger {
+    client: Client,
+    table: String,
+    page_size: Option<i32>,
+}
+
+impl DynamoLedger {
+    /// The ledger in that table.
+    pub fn new(client: Client, table: impl Into<String>) -> Self {
+        Self {
+            client,
+            table: table.into(),
+            page_size: None,
+        }
+    }
+
+    /// Reads a scope in pages of at most that many items. Without it, a page is what DynamoDB makes it:
+    /// a megabyte.
+    #[must_use]
+    pub fn page_size(mut self, items: i32) -> Self {
+        self.page_size = Some(items);
+        self
+    }
+}
+
+#[async_trait]
+impl Ledger for DynamoLedger {
+    async fn job(&self, key: JobKey) -> Result<Option<Job>, LedgerError> {
+        self.read_job(key).await
+    }
+
+    async fn put_job(&self, job: &Job) -> Result<(), LedgerError> {
+        self.write_job(job).await
+    }
+
+    async fn scope(&self, scope: ScopeKey) -> Result<ScopeState, LedgerError> {
+        self.read_scope(scope).await
+    }
+
+    async fn save_decision(
+        &self,
+        scope: ScopeKey,
+        seen: ScopeVersion,
+        decision: &DecisionId,
+        intents: &[Intent],
+    ) -> Result<ScopeVersion, LedgerError> {
+        self.write_decision(scope, seen, decision, intents).await
+    }
+
+    async fn settle(&self, settlement: &Settlement) -> Result<(), LedgerError> {
+        self.write_settlement(settlement).await
+    }
+
+    async fn runner(
+        &self,
+        scope: ScopeKey,
+        instance: &InstanceId,
+    ) -> Result<Option<Runner>, LedgerError> {
+        self.read_runner(scope, instance).await
+    }
+
+    async fn put_runner(&self, runner: &Runner) -> Result<(), LedgerError> {
+        self.write_runner(runner).await
+    }
+}
+
+/// DynamoDB did not do it.
+fn unavailable<E, R>(what: impl Into<String>, error: &SdkError<E, R>) -> LedgerError
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+    R: Debug,
+{
+    LedgerError::Unavailable {
+        what: what.into(),
+        problem: problem::words(error),
+    }
+}
