@@ -13,7 +13,7 @@
 
 pub mod boot;
 pub mod class;
-#[cfg(feature = "contract")]
+#[cfg(any(test, feature = "contract"))]
 pub mod contract;
 pub mod control;
 pub mod guardrails;

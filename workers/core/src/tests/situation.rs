@@ -1,0 +1,130 @@
+use stoker_intake::RepositoryId;
+
+use super::{NOW, class, fixtures, operation};
+use crate::ids::JobKey;
+use crate::job::{Job, JobPhase};
+use crate::limits::BOOT_TIME;
+use crate::ports::ScopeState;
+use crate::runner::{Runner, RunnerPhase};
+use crate::situation::{PhaseFacts, ScopeName, Situation, situation};
+use crate::time::Timestamp;
+
+fn scope_name() -> ScopeName {
+    ScopeName {
+        owner: "acme".to_owned(),
+        repository: None,
+    }
+}
+
+fn jobs(repository: u64, count: u64) -> Vec<Job> {
+    (0..count)
+        .map(|n| Job {
+            key: JobKey {
+                repository: RepositoryId::new(repository),
+                ..fixtures().job_key(1_000 * repository + n)
+            },
+            repository: format!("repo-{repository}"),
+            labels: Some(vec!["Self-Hosted".to_owned(), "linux".to_owned()]),
+            queued_at: Timestamp(NOW.0 - n),
+            ..fixtures().job(1, n)
+        })
+        .collect()
+}
+
+fn of(state: &ScopeState, shown: usize) -> Situation {
+    let mut operation = operation(vec![
+        class("large", &["self-hosted", "linux", "large"], 5),
+        class("small", &["self-hosted", "linux"], 5),
+    ]);
+    operation.jobs_shown = shown;
+    situation(&operation, scope_name(), state, NOW)
+}
+
+fn runner(n: usize, phase: RunnerPhase, age: u64) -> Runner {
+    let fixtures = fixtures();
+    Runner {
+        class: crate::ids::ClassName("small".to_owned()),
+        phase,
+        launched_at: Timestamp(NOW.0 - age),
+        ..fixtures.runner(&fixtures.intent(1, 1, 0), n)
+    }
+}
+
+#[test]
+fn one_repository_s_hundreds_do_not_hide_another_s_two() {
+    let state = ScopeState {
+        jobs: [jobs(1, 500), jobs(2, 2)].concat(),
+        ..ScopeState::default()
+    };
+    let situation = of(&state, 10);
+    assert_eq!(situation.pending.len(), 10);
+    assert_eq!(situation.pending_unseen, 492);
+    let of_second = situation
+        .pending
+        .iter()
+        .filter(|job| job.key.repository == RepositoryId::new(2))
+        .count();
+    assert_eq!(of_second, 2);
+    assert_eq!(situation.repositories[0].waiting_jobs, 500);
+}
+
+#[test]
+fn jobs_are_shown_longest_waiting_first_and_share_one_label_set() {
+    let state = ScopeState {
+        jobs: jobs(1, 3),
+        ..ScopeState::default()
+    };
+    let situation = of(&state, 10);
+    let waited: Vec<u32> = situation.pending.iter().map(|job| job.waited).collect();
+    assert_eq!(waited, [2, 1, 0]);
+    assert_eq!(situation.label_sets.len(), 1);
+    assert_eq!(situation.label_sets[0].labels, ["linux", "self-hosted"]);
+    assert_eq!(situation.label_sets[0].fits, [0, 1], "case ignored");
+}
+
+#[test]
+fn the_order_in_which_the_ledger_lists_things_does_not_matter() {
+    let mut state = ScopeState {
+        jobs: [jobs(1, 5), jobs(2, 5)].concat(),
+        runners: (0..4).map(|n| runner(n, RunnerPhase::Idle, 60)).collect(),
+        ..ScopeState::default()
+    };
+    let one = of(&state, 6);
+    state.jobs.reverse();
+    state.runners.reverse();
+    assert_eq!(of(&state, 6), one);
+}
+
+#[test]
+fn what_runs_or_is_not_verified_is_no_pending_job() {
+    let mut running = jobs(1, 1);
+    running[0].phase = JobPhase::InProgress;
+    let mut unverified = jobs(2, 1);
+    unverified[0].labels = None;
+    let state = ScopeState {
+        jobs: [running, unverified].concat(),
+        ..ScopeState::default()
+    };
+    let situation = of(&state, 10);
+    assert!(situation.pending.is_empty());
+    assert_eq!(situation.repositories[0].running_jobs, 1);
+    assert_eq!(situation.repositories[1].waiting_jobs, 0);
+}
+
+#[test]
+fn an_instance_that_never_came_up_stops_being_supply_but_still_counts() {
+    let late = u64::from(BOOT_TIME) + 1;
+    let state = ScopeState {
+        jobs: jobs(1, 1),
+        runners: vec![
+            runner(0, RunnerPhase::Booting, late),
+            runner(1, RunnerPhase::Booting, 5),
+        ],
+        ..ScopeState::default()
+    };
+    let situation = of(&state, 10);
+    let phases: Vec<PhaseFacts> = situation.runners.iter().map(|r| r.phase).collect();
+    assert_eq!(phases, [PhaseFacts::Unknown, PhaseFacts::Booting]);
+    assert_eq!(situation.headroom.runners_left, 8);
+    assert_eq!(situation.classes[1].left, 3);
+}
