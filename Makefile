@@ -1,0 +1,70 @@
+# Stoker. `make demo` shows it at work, `make test` proves it; `make help` lists the rest.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.SILENT:
+.DEFAULT_GOAL := help
+
+CARGO ?= cargo
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+say = printf '\n== %s\n'
+
+.PHONY: help demo test check fmt clippy setup policies worker clean
+
+help: ## this list
+	echo "make demo      build what the demo needs and show a job's way, from webhook to retired runner"
+	echo "make test      install what the tests need, build everything, run all tests"
+	echo "make check     formatting and clippy, warnings denied"
+	echo "make setup     install what the tests need: wasm32 target, npm packages, Worker tools, moto"
+	echo "make policies  build the shipped policies and the tests' policies as components"
+	echo "make worker    build the Cloudflare Worker"
+	echo "make clean     remove what was built here (not the shared cache of tools)"
+
+demo:
+	$(say) "building stoker (the first time takes a few minutes)"
+	$(CARGO) build --locked -p stoker-cli
+	$(say) "building the default policy"
+	scripts/build-policies
+	$(say) "the demo"
+	$(TARGET)/debug/stoker demo --policies $(TARGET)/policies
+
+test: setup
+	$(say) "building everything (the first time takes some ten minutes)"
+	$(CARGO) build --locked --workspace --lib --bins --tests --features stoker-policy/compiler
+	$(say) "building the policies"
+	scripts/build-policies --tests
+	$(say) "building the Worker"
+	scripts/build-worker
+	$(say) "running all tests"
+	$(CARGO) test --locked --workspace --features stoker-policy/compiler
+
+check: fmt clippy
+
+fmt:
+	$(say) "formatting"
+	$(CARGO) fmt --all --check
+
+clippy:
+	scripts/setup-wasm
+	$(say) "clippy"
+	$(CARGO) clippy --locked --workspace --all-targets --features stoker-policy/compiler -- -D warnings
+	$(say) "clippy for the Worker and the policies, as they are built for wasm32"
+	$(CARGO) clippy --locked --target wasm32-unknown-unknown -p stoker-edge -p stoker-policy-default -- -D warnings
+
+setup:
+	$(say) "set-up"
+	scripts/setup-wasm
+	scripts/setup-python
+	scripts/setup-edge
+
+policies:
+	$(CARGO) build --locked -p stoker-cli
+	scripts/build-policies --tests
+
+worker:
+	scripts/build-worker
+
+clean:
+	rm -rf build node_modules .wrangler
+	$(CARGO) clean
