@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use stoker_intake::{RepositoryId, Visibility};
 
 use crate::class::{Capacity, Classes, RunnerClass};
-use crate::ids::{JobKey, ScopeVersion};
+use crate::ids::{ClassName, JobKey, ScopeVersion};
 use crate::job::Job;
 use crate::limits::Operation;
 use crate::ports::ScopeState;
@@ -202,14 +202,11 @@ pub fn situation(
         .map(|job| pending(job, &place, &label_sets, now))
         .collect::<Vec<_>>();
     let runners = runners(state, operation, &place, now);
-    // Also those whose class is configured no more: they exist and cost.
-    let live = count(
-        state
-            .runners
-            .iter()
-            .filter(|runner| runner.is_live())
-            .count(),
-    );
+    // Also those whose class is configured no more, and those that a launch may have given: they exist
+    // and cost.
+    let known = state.runners.iter().filter(|runner| runner.is_live());
+    let unsettled: u32 = state.intents.iter().map(|i| i.request.count).sum();
+    let live = count(known.count()).saturating_add(unsettled);
     Situation {
         now,
         seed: seed(state.version),
@@ -341,42 +338,68 @@ fn runners(
     place: &BTreeMap<RepositoryId, usize>,
     now: Timestamp,
 ) -> Vec<RunnerFacts> {
-    let class_of = |runner: &Runner| {
+    // A runner of a class that is configured no more can't be described to a policy.
+    let class_of = |name: &ClassName| {
         operation
             .classes
             .all()
             .iter()
-            .position(|class| class.name == runner.class)
+            .position(|class| class.name == *name)
     };
-    let mut live: Vec<&Runner> = state.runners.iter().filter(|r| r.is_live()).collect();
-    live.sort_by(|a, b| {
-        a.launched_at
-            .cmp(&b.launched_at)
-            .then_with(|| a.name.cmp(&b.name))
-    });
-    live.into_iter()
+    let place_of = |repository: &RepositoryId| place.get(repository).copied();
+    let known = state
+        .runners
+        .iter()
+        .filter(|runner| runner.is_live())
         .filter_map(|runner| {
             let serves = match &runner.phase {
-                RunnerPhase::Busy { job } => place.get(&job.repository).copied(),
+                RunnerPhase::Busy { job } => place_of(&job.repository),
                 _ => None,
             };
             Some(RunnerFacts {
                 name: runner.name.clone(),
-                // A runner of a class that is configured no more can't be described to a policy.
-                class: class_of(runner)?,
+                class: class_of(&runner.class)?,
                 capacity: runner.capacity,
                 phase: phase_facts(runner, operation.boot_time, now),
-                launched_for: runner
-                    .launched_for
-                    .and_then(|repository| place.get(&repository).copied()),
+                launched_for: runner.launched_for.as_ref().and_then(place_of),
                 serves,
                 age: runner.launched_at.age(now),
                 in_phase: runner.phase_since.age(now),
                 price: runner.price,
             })
-        })
-        .collect()
+        });
+    // Of a launch without an outcome nobody knows what it gave: it is supply until it is settled, for
+    // as long as an instance may take to show.
+    let unsettled = state.intents.iter().flat_map(|intent| {
+        let age = intent.decided_at.age(now);
+        class_of(&intent.request.class)
+            .into_iter()
+            .flat_map(move |class| {
+                (0..intent.request.count).map(move |number| RunnerFacts {
+                    name: format!("{}-{number}", intent.id),
+                    class,
+                    capacity: intent.request.capacity,
+                    phase: if age > UNSETTLED_IS_SUPPLY_FOR {
+                        PhaseFacts::Unknown
+                    } else {
+                        PhaseFacts::Launching
+                    },
+                    launched_for: intent.launched_for.as_ref().and_then(place_of),
+                    serves: None,
+                    age,
+                    in_phase: age,
+                    price: intent.price,
+                })
+            })
+    });
+    let mut all: Vec<RunnerFacts> = known.chain(unsettled).collect();
+    all.sort_by(|a, b| b.age.cmp(&a.age).then_with(|| a.name.cmp(&b.name)));
+    all
 }
+
+/// A launch without an outcome counts for jobs for this long, in seconds; after that its jobs may get
+/// another.
+const UNSETTLED_IS_SUPPLY_FOR: u32 = 600;
 
 fn phase_facts(runner: &Runner, boot_time: u32, now: Timestamp) -> PhaseFacts {
     match &runner.phase {

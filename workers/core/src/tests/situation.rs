@@ -128,3 +128,26 @@ fn an_instance_that_never_came_up_stops_being_supply_but_still_counts() {
     assert_eq!(situation.headroom.runners_left, 8);
     assert_eq!(situation.classes[1].left, 3);
 }
+
+#[test]
+fn a_launch_without_an_outcome_is_supply_for_ten_minutes_and_counts_until_it_is_settled() {
+    let fixtures = fixtures();
+    let of_age = |age: u64| {
+        let mut intent = fixtures.intent(1, 1, 0);
+        intent.request.class = crate::ids::ClassName("small".to_owned());
+        intent.request.count = 2;
+        intent.decided_at = Timestamp(NOW.0 - age);
+        let state = ScopeState {
+            jobs: jobs(1, 1),
+            intents: vec![intent],
+            ..ScopeState::default()
+        };
+        of(&state, 10)
+    };
+    for (age, phase) in [(600, PhaseFacts::Launching), (601, PhaseFacts::Unknown)] {
+        let situation = of_age(age);
+        let phases: Vec<PhaseFacts> = situation.runners.iter().map(|r| r.phase).collect();
+        assert_eq!(phases, [phase, phase]);
+        assert_eq!(situation.headroom.runners_left, 8);
+    }
+}
