@@ -1,2 +1,7 @@
-//! Placeholder.
-fn main() {}
+//! The command line: see the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    stoker_cli::main()
+}

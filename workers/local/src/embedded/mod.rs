@@ -23,7 +23,7 @@ use stoker_core::ports::{
 use stoker_core::time::Timestamp;
 use stoker_intake::Enqueue;
 use thiserror::Error;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
 
 use crate::clock::SystemClock;
@@ -94,7 +94,7 @@ pub struct Embedded {
     fleet: SimulatedFleet,
     github: Arc<SimulatedGitHub>,
     stop: watch::Sender<bool>,
-    tasks: JoinSet<()>,
+    tasks: Mutex<JoinSet<()>>,
 }
 
 impl Embedded {
@@ -133,7 +133,7 @@ impl Embedded {
             },
         );
         let (stop, stopped) = watch::channel(false);
-        let mut embedded = Self {
+        let embedded = Self {
             parts: Parts {
                 control,
                 ledger,
@@ -146,10 +146,12 @@ impl Embedded {
             fleet,
             github,
             stop,
-            tasks: JoinSet::new(),
+            tasks: Mutex::default(),
         };
         embedded.take_up().await?;
-        tasks::spawn(&mut embedded.tasks, &embedded.parts, events, &stopped);
+        let mut running = embedded.tasks.lock().await;
+        tasks::spawn(&mut running, &embedded.parts, events, &stopped);
+        drop(running);
         Ok(embedded)
     }
 
@@ -202,9 +204,10 @@ impl Embedded {
     }
 
     /// Stops: what has been begun is finished, what waits stays in the ledger for the next start.
-    pub async fn stop(mut self) {
+    pub async fn stop(&self) {
         let _ = self.stop.send(true);
-        while self.tasks.join_next().await.is_some() {}
+        let mut running = self.tasks.lock().await;
+        while running.join_next().await.is_some() {}
     }
 }
 

@@ -1,5 +1,3 @@
-use std::sync::Mutex;
-
 use async_trait::async_trait;
 use stoker_core::class::{Capacity, Classes};
 use stoker_core::happening::Happening;
@@ -49,7 +47,7 @@ impl ScaleUpDecider for OneEach {
 }
 
 #[derive(Default)]
-struct Notes(Mutex<Vec<Happening>>);
+struct Notes(std::sync::Mutex<Vec<Happening>>);
 
 impl Reporter for Notes {
     fn report(&self, _: Timestamp, happening: &Happening) {
@@ -201,10 +199,12 @@ async fn what_was_accepted_before_a_stop_is_served_after_the_next_start() {
     let accepted = first.enqueue(&admitted(1, "queued", None)).await;
     accepted.unwrap();
     first.stop().await;
+    drop(first);
     let again = Arc::new(Notes::default());
     let second = start(data.clone(), &again).await;
     again.wait_for("runner online", 1, online).await;
     second.stop().await;
+    drop(second);
     // A third finds the runner alive and has nothing to do.
     let idle = Arc::new(Notes::default());
     let third = start(data, &idle).await;
@@ -225,6 +225,7 @@ async fn an_instance_that_was_booting_at_a_stop_is_replaced_after_the_next_start
         .wait_for("launch", 1, |h| matches!(h, Happening::Configured { .. }))
         .await;
     first.stop().await;
+    drop(first);
     let again = Arc::new(Notes::default());
     let second = start(data, &again).await;
     again.wait_for("runner online", 1, online).await;

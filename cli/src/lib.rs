@@ -1,0 +1,84 @@
+//! `stoker`: run, try and ask the autoscaler from a terminal.
+//!
+//! One module a command: [`up`], [`demo`], [`webhook`], [`policy`]. What they share: [`plane`], the
+//! whole control plane in this process behind an HTTP endpoint, and [`tell`], what is printed of it.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub mod demo;
+pub mod operation;
+pub mod plane;
+pub mod policy;
+pub mod tell;
+pub mod up;
+pub mod webhook;
+
+/// Stoker keeps a fleet of self-hosted GitHub Actions runners exactly as large as your policies say.
+#[derive(Debug, Parser)]
+#[command(name = "stoker", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the whole control plane in this process, with simulated instances.
+    Up(up::UpArgs),
+    /// See the way of a job from webhook to runner, in under a minute.
+    Demo(demo::DemoArgs),
+    /// Send webhooks.
+    #[command(subcommand)]
+    Webhook(webhook::WebhookCommand),
+    /// Build and look at policies.
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
+}
+
+/// Parses the arguments, runs the command, and says how it went: 0, 1 for a failure (a sentence on
+/// standard error), 2 for wrong arguments; `webhook send` adds its own.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli.command) {
+        Ok(code) => code,
+        Err(error) => {
+            // Nobody is left to tell if even this fails.
+            let _ = writeln!(std::io::stderr(), "stoker: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<ExitCode> {
+    if let Command::Policy(command) = command {
+        return policy::run(&command);
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    let code = runtime.block_on(async {
+        match command {
+            Command::Up(args) => up::run(args).await,
+            Command::Demo(args) => demo::run(args).await,
+            Command::Webhook(command) => webhook::run(command).await,
+            Command::Policy(command) => policy::run(&command),
+        }
+    });
+    // A policy that is being compiled is not waited for.
+    runtime.shutdown_background();
+    code
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        use clap::CommandFactory as _;
+        Cli::command().debug_assert();
+    }
+}

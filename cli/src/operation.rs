@@ -1,0 +1,118 @@
+//! The arguments that `up` and `demo` share: what the operator allows, and how the simulation behaves.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::{Args, ValueEnum};
+use stoker_core::class::Classes;
+use stoker_core::ids::{Deployment, RunnerNames};
+use stoker_core::limits::{BOOT_TIME, JOBS_SHOWN, Operation, RunnerLevel, RunnerMode};
+use stoker_local::queue::QueueSettings;
+use stoker_local::{EmbeddedSettings, SimulatedFleetSettings, UnknownJobs};
+
+/// The classes of a first try: what a job asks for decides which one it gets.
+const CLASSES: &str = include_str!("classes.json");
+
+/// How many simulated instances there may be at once: more than a laptop's demo needs, few enough that
+/// a mistake is noticed.
+const SIMULATED_CAPACITY: usize = 1_000;
+
+/// How long runners serve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Mode {
+    /// One job each.
+    Ephemeral,
+    /// Job after job.
+    Persistent,
+}
+
+/// What the operator allows, and how the simulation behaves.
+#[derive(Debug, Clone, Args)]
+pub struct OperationArgs {
+    /// Folder of policies: default/, orgs/<owner>/ and repos/<owner>/<repository>/, each with
+    /// policy.wasm and/or settings.json. Without one the built-in rules decide.
+    #[arg(long, value_name = "DIR")]
+    pub policies: Option<PathBuf>,
+    /// JSON list of runner classes; without it three small examples.
+    #[arg(long, value_name = "FILE")]
+    pub classes: Option<PathBuf>,
+    /// Most runners that one organisation (or repository) may have.
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub max_runners: u32,
+    /// Seconds from a simulated launch until the runner is online.
+    #[arg(long, value_name = "N", default_value_t = 20.0)]
+    pub boot_seconds: f64,
+    /// How long a runner serves.
+    #[arg(long, value_enum, default_value_t = Mode::Ephemeral)]
+    pub mode: Mode,
+}
+
+impl OperationArgs {
+    /// What the control plane is started with.
+    pub fn settings(
+        &self,
+        deployment: &str,
+        data: Option<PathBuf>,
+    ) -> anyhow::Result<EmbeddedSettings> {
+        let classes = self.classes()?;
+        let boot = Duration::try_from_secs_f64(self.boot_seconds)
+            .ok()
+            .filter(|boot| *boot <= Duration::from_hours(1))
+            .context("--boot-seconds is a number from 0 to 3600")?;
+        let deployment: Deployment = deployment.parse()?;
+        let labels = classes
+            .all()
+            .first()
+            .map(|class| class.labels.clone())
+            .unwrap_or_default();
+        Ok(EmbeddedSettings {
+            data,
+            operation: Operation {
+                names: RunnerNames::new("stoker", &deployment)?,
+                deployment,
+                level: RunnerLevel::Organization,
+                mode: match self.mode {
+                    Mode::Ephemeral => RunnerMode::Ephemeral,
+                    Mode::Persistent => RunnerMode::Persistent,
+                },
+                runner_group: 1,
+                classes,
+                scope_maximum: self.max_runners,
+                boot_time: BOOT_TIME,
+                jobs_shown: JOBS_SHOWN,
+            },
+            fleet: SimulatedFleetSettings {
+                boot,
+                // Instances differ: a quarter more is what two of one launch differ by on EC2.
+                spread: boot / 4,
+                capacity: SIMULATED_CAPACITY,
+            },
+            unknown_jobs: UnknownJobs::Queued { labels },
+            queues: QueueSettings::default(),
+            act_again: Duration::from_secs(5),
+        })
+    }
+
+    /// The configured classes, checked.
+    pub fn classes(&self) -> anyhow::Result<Classes> {
+        match &self.classes {
+            None => Classes::from_json(CLASSES).context("the example classes"),
+            Some(path) => {
+                let json = std::fs::read_to_string(path)
+                    .with_context(|| format!("the classes {} can't be read", path.display()))?;
+                Classes::from_json(&json).with_context(|| format!("the classes {}", path.display()))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_classes_are_good() {
+        assert_eq!(Classes::from_json(CLASSES).unwrap().all().len(), 3);
+    }
+}

@@ -1,0 +1,121 @@
+//! The whole control plane in this process: the webhook endpoint, and behind it the embedded adapters
+//! with the policy host.
+
+mod http;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use stoker_core::ports::{Reporter, ScaleUpDecider};
+use stoker_intake::{Answer, Reception, Settings};
+use stoker_local::{Embedded, EmbeddedSettings, FolderPolicies};
+use stoker_policy::{HostSettings, PolicyHost, PolicyMode, SizeClass};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+/// Who is told of webhooks as well as of what happens after them.
+pub trait Observer: Reporter {
+    /// A request was answered so.
+    fn webhook(&self, reception: &Reception, answer: &Answer);
+}
+
+/// What a control plane is started with.
+#[derive(Debug, Clone)]
+pub struct PlaneSettings {
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Who may send what.
+    pub intake: Settings,
+    /// Everything behind the endpoint.
+    pub embedded: EmbeddedSettings,
+    /// The folder of policies; none: the built-in rules decide.
+    pub policies: Option<PathBuf>,
+}
+
+/// A control plane that runs until it is [stopped](Self::stop).
+pub struct Plane {
+    embedded: Arc<Embedded>,
+    address: SocketAddr,
+    closing: oneshot::Sender<()>,
+    server: JoinHandle<std::io::Result<()>>,
+}
+
+impl Plane {
+    /// Starts one.
+    pub async fn start(
+        settings: PlaneSettings,
+        observer: Arc<dyn Observer>,
+    ) -> anyhow::Result<Self> {
+        // First, so that a port that is taken leaves no trace in the data folder.
+        let listener = TcpListener::bind(settings.listen)
+            .await
+            .with_context(|| format!("can't listen on {}", settings.listen))?;
+        let address = listener.local_addr()?;
+        let reporter: Arc<dyn Reporter> = Arc::<dyn Observer>::clone(&observer);
+        let decider = decider(settings.policies)?;
+        let embedded = Arc::new(Embedded::start(settings.embedded, decider, reporter).await?);
+        let door = http::Door {
+            settings: Arc::new(settings.intake),
+            embedded: Arc::clone(&embedded),
+            observer,
+        };
+        let (closing, closed) = oneshot::channel();
+        let server = tokio::spawn(async move {
+            axum::serve(listener, http::router(door))
+                .with_graceful_shutdown(async {
+                    // Dropped without a word is a wish to close as well.
+                    let _ = closed.await;
+                })
+                .await
+        });
+        Ok(Self {
+            embedded,
+            address,
+            closing,
+            server,
+        })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where webhooks go.
+    pub fn webhook_url(&self) -> String {
+        format!("http://{}/webhook", self.address)
+    }
+
+    /// What is behind the endpoint.
+    pub fn embedded(&self) -> &Arc<Embedded> {
+        &self.embedded
+    }
+
+    /// Answers what is being received, finishes what is being done, and stops. What waits is in the
+    /// ledger.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        let _ = self.closing.send(());
+        self.server.await??;
+        self.embedded.stop().await;
+        Ok(())
+    }
+}
+
+fn decider(policies: Option<PathBuf>) -> anyhow::Result<Arc<dyn ScaleUpDecider>> {
+    let mode = if policies.is_some() {
+        PolicyMode::Policies
+    } else {
+        PolicyMode::BuiltIn
+    };
+    let store = FolderPolicies::new(policies.unwrap_or_default());
+    let settings = HostSettings {
+        mode,
+        // Whoever runs this on a machine of their own may try policies in any language.
+        size_class: SizeClass::Large,
+    };
+    let host = PolicyHost::new(Arc::new(store), settings).context("the policy host")?;
+    Ok(Arc::new(host))
+}

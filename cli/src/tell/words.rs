@@ -1,0 +1,313 @@
+//! The words for each thing that can happen.
+
+use stoker_core::happening::{Decision, Happening};
+use stoker_core::ids::JobKey;
+use stoker_core::intent::{Instance, Refusal};
+use stoker_core::job::JobPhase;
+use stoker_core::plan::{DecidedBy, PolicyLevel};
+use stoker_core::runner::RunnerPhase;
+use stoker_intake::{Answer, EventClass, JobEvent, Outcome, Received, Reception};
+
+use super::{Memory, Said, Tone};
+
+fn said(tone: Tone, verb: &'static str, text: String) -> Said {
+    Said {
+        tone,
+        verb,
+        text,
+        more: Vec::new(),
+    }
+}
+
+/// `1 job`, `2 jobs`.
+pub(crate) fn counted(count: usize, thing: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {thing}{plural}")
+}
+
+/// The first part of a delivery's GUID, as GitHub's own list of deliveries starts it.
+fn short(delivery: &str) -> &str {
+    delivery.split('-').next().unwrap_or(delivery)
+}
+
+fn called(event: &JobEvent) -> String {
+    format!(
+        "{} {}: {} \"{}\"",
+        event.event,
+        event.action,
+        event.repository.full_name_lower(),
+        event.name
+    )
+}
+
+pub(super) fn of_webhook(reception: &Reception, answer: &Answer) -> Said {
+    let status = answer.http_status();
+    let event = reception.event.as_deref().unwrap_or("a request");
+    let what = match &reception.received {
+        Received::Enqueue(admitted) => called(admitted.event()),
+        Received::Answer(_) => event.to_owned(),
+    };
+    let (tone, became) = match answer.outcome() {
+        Outcome::Accepted(EventClass::Work) => {
+            let delay = match &reception.received {
+                Received::Enqueue(admitted) => admitted.delay_seconds(),
+                Received::Answer(_) => 0,
+            };
+            (Tone::Good, format!("accepted as work, {}", hidden(delay)))
+        }
+        Outcome::Accepted(EventClass::News) => (Tone::Good, "accepted as news, queued".to_owned()),
+        Outcome::Dropped(reason) => (
+            Tone::Held,
+            format!("dropped ({}): {}", reason.as_str(), reason.detail()),
+        ),
+        Outcome::Pong => (Tone::Good, "pong".to_owned()),
+        Outcome::Unauthorized => (
+            Tone::Bad,
+            "refused: the signature does not verify, so the body was not looked at".to_owned(),
+        ),
+        other => (
+            Tone::Bad,
+            format!("{} ({})", other.status(), other.reason().unwrap_or("-")),
+        ),
+    };
+    let delivery = reception
+        .delivery
+        .as_ref()
+        .map_or_else(String::new, |id| format!("  [{}]", short(id.as_str())));
+    said(
+        tone,
+        "webhook",
+        format!("{what} → {status} {became}{delivery}"),
+    )
+}
+
+fn hidden(delay: u16) -> String {
+    match delay {
+        0 => "queued".to_owned(),
+        seconds => format!("queued for {seconds} s, so that an idle runner can take the job first"),
+    }
+}
+
+/// None: nothing that a person would miss.
+pub(super) fn of_happening(memory: &mut Memory, happening: &Happening) -> Option<Said> {
+    Some(match happening {
+        Happening::MessageDropped { message, problem } => said(
+            Tone::Bad,
+            "dropped",
+            format!("message {message} can't be read and never could be: {problem}"),
+        ),
+        Happening::Folded {
+            scope,
+            job,
+            repository,
+            name,
+            phase,
+            ..
+        } => {
+            let name = format!("{repository} \"{name}\"");
+            let now = match phase {
+                JobPhase::Queued => format!("{name} waits for a runner (scope {scope})"),
+                JobPhase::InProgress => format!("{name} runs"),
+                JobPhase::Ended => format!("{name} has ended"),
+            };
+            memory.jobs.insert(*job, name);
+            said(Tone::Plain, "ledger", now)
+        }
+        Happening::NothingNew { delivery, job } => said(
+            Tone::Held,
+            "ledger",
+            format!(
+                "{}: nothing new in delivery {}",
+                name(memory, *job),
+                short(delivery.as_str())
+            ),
+        ),
+        Happening::NotOurs { job, reason, .. } => said(
+            Tone::Held,
+            "not ours",
+            format!("{}: {reason}; it is not kept", name(memory, *job)),
+        ),
+        Happening::Verified {
+            job,
+            answer,
+            demand,
+        } => said(
+            if *demand { Tone::Plain } else { Tone::Held },
+            "verified",
+            format!("GitHub was asked about {}: {answer}", name(memory, *job)),
+        ),
+        Happening::Decided(decision) => return decided(memory, decision),
+        Happening::Launched {
+            class,
+            capacity,
+            wanted,
+            instances,
+            refusals,
+            ..
+        } => launched(
+            &format!("{wanted} × {class} as {}", capacity.as_str()),
+            instances,
+            refusals,
+        ),
+        Happening::LaunchUnsettled { problem, .. } => said(Tone::Bad, "unsettled", problem.clone()),
+        Happening::Configured { instance, runner } => said(
+            Tone::Plain,
+            "configured",
+            format!("{instance} may register as {runner}; it reads that once, when it has booted"),
+        ),
+        Happening::ConfigurationFailed { instance, problem } => said(
+            Tone::Bad,
+            "failed",
+            format!("{instance} got no configuration and is terminated: {problem}"),
+        ),
+        Happening::RunnerChanged { runner, phase, .. } => {
+            return runner_changed(memory, runner, phase);
+        }
+        Happening::Trouble { problem, .. } => said(Tone::Bad, "trouble", problem.clone()),
+    })
+}
+
+fn name(memory: &Memory, job: JobKey) -> String {
+    let known = memory.jobs.get(&job).cloned();
+    known.unwrap_or_else(|| format!("job {job}"))
+}
+
+fn launched(what: &str, instances: &[Instance], refusals: &[Refusal]) -> Said {
+    let ids: Vec<String> = instances
+        .iter()
+        .map(|instance| format!("{} ({})", instance.id, instance.instance_type))
+        .collect();
+    let got = if ids.is_empty() {
+        "nothing".to_owned()
+    } else {
+        ids.join(", ")
+    };
+    let tone = if refusals.is_empty() {
+        Tone::Good
+    } else {
+        Tone::Bad
+    };
+    let mut said = said(tone, "launched", format!("{what}: {got}"));
+    for refusal in refusals {
+        said.more
+            .push(format!("{}: {}", refusal.code, refusal.message));
+    }
+    said
+}
+
+fn runner_changed(memory: &Memory, runner: &str, phase: &RunnerPhase) -> Option<Said> {
+    Some(match phase {
+        // The configuration says as much.
+        RunnerPhase::Launching | RunnerPhase::Booting => return None,
+        RunnerPhase::Idle => said(
+            Tone::Good,
+            "online",
+            format!("{runner} is registered and waits for a job"),
+        ),
+        RunnerPhase::Busy { job } => said(
+            Tone::Good,
+            "taken",
+            format!("{runner} runs {}", name(memory, *job)),
+        ),
+        RunnerPhase::Retiring => said(Tone::Plain, "retiring", format!("{runner} is to go")),
+        RunnerPhase::Ended => said(
+            Tone::Plain,
+            "retired",
+            format!("{runner} is gone, and its instance with it"),
+        ),
+    })
+}
+
+/// Who decided, as `default 0.1.0, sha256 0123456789ab, from default/`.
+pub(crate) fn decider(by: &DecidedBy) -> String {
+    let from = match by.level {
+        PolicyLevel::BuiltIn => return format!("the built-in rules ({})", by.policy),
+        PolicyLevel::Default => "default/",
+        PolicyLevel::Organization => "orgs/<owner>/",
+        PolicyLevel::Repository => "repos/<owner>/<repository>/",
+    };
+    let digest = by
+        .digest
+        .as_ref()
+        .map_or("unknown", |digest| digest.short());
+    format!("policy {}, sha256 {digest}, from {from}", by.policy)
+}
+
+fn decided(memory: &mut Memory, decision: &Decision) -> Option<Said> {
+    let mut more = Vec::new();
+    for launch in &decision.launches {
+        more.push(format!(
+            "launch {} × {} ({}) for {}: \"{}\"",
+            launch.count,
+            launch.class,
+            launch.capacity.as_str(),
+            names(memory, &launch.jobs),
+            launch.reason
+        ));
+        for job in &launch.jobs {
+            memory.deferrals.remove(job);
+        }
+    }
+    for deferral in &decision.deferrals {
+        let is_news = |job: &&JobKey| memory.deferrals.get(*job) != Some(&deferral.reason);
+        let news: Vec<JobKey> = deferral.jobs.iter().filter(is_news).copied().collect();
+        if !news.is_empty() {
+            let text = names(memory, &news);
+            more.push(format!("no launch for {text}: \"{}\"", deferral.reason));
+        }
+        for job in news {
+            memory.deferrals.insert(job, deferral.reason.clone());
+        }
+    }
+    for edit in &decision.edits {
+        let rule = serde_json::to_value(edit.rule).unwrap_or_default();
+        more.push(format!(
+            "guardrail {}: asked for {} × {}, granted {}",
+            rule.as_str().unwrap_or_default(),
+            edit.asked,
+            edit.class,
+            edit.granted
+        ));
+    }
+    for note in &decision.notes {
+        more.push(format!("note: \"{note}\""));
+    }
+    if let Some(fallback) = &decision.fallback {
+        more.push(format!(
+            "fallback ({}): {}",
+            fallback.cause, fallback.message
+        ));
+    }
+    if more.is_empty() {
+        return None;
+    }
+    let tone = match (&decision.fallback, decision.launches.is_empty()) {
+        (Some(_), _) => Tone::Bad,
+        (None, true) => Tone::Held,
+        (None, false) => Tone::Good,
+    };
+    let mut said = said(
+        tone,
+        "decided",
+        format!(
+            "{} for {}: {} waiting, {} there",
+            decider(&decision.by),
+            decision.scope_name,
+            counted(decision.pending, "job"),
+            counted(decision.runners, "runner"),
+        ),
+    );
+    said.more = more;
+    Some(said)
+}
+
+fn names(memory: &Memory, jobs: &[JobKey]) -> String {
+    let mut names: Vec<String> = jobs.iter().take(5).map(|job| name(memory, *job)).collect();
+    if jobs.len() > names.len() {
+        names.push(format!("{} more", jobs.len() - names.len()));
+    }
+    names.join(", ")
+}
+
+#[cfg(test)]
+mod tests;
