@@ -1,0 +1,117 @@
+//! Installations of the App, and their access tokens.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State as Shared};
+use axum::http::HeaderMap;
+use axum::response::Response;
+use serde_json::{Value, json};
+
+use super::state::{Account, State};
+use super::{answer, auth};
+
+pub(super) async fn of_organization(
+    Shared(state): Shared<Arc<State>>,
+    Path(org): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    find(&state, &headers, &org, Some(true))
+}
+
+pub(super) async fn of_user(
+    Shared(state): Shared<Arc<State>>,
+    Path(user): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    find(&state, &headers, &user, Some(false))
+}
+
+pub(super) async fn of_repository(
+    Shared(state): Shared<Arc<State>>,
+    Path((owner, _repo)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Response {
+    find(&state, &headers, &owner, None)
+}
+
+fn find(state: &State, headers: &HeaderMap, login: &str, organization: Option<bool>) -> Response {
+    if let Err(refused) = auth::app(state, headers) {
+        return *refused;
+    }
+    match state.installation_of(login) {
+        Some((id, account)) if organization.is_none_or(|org| org == account.organization) => {
+            answer::done(200, installation(state, id, &account))
+        }
+        _ => answer::not_found(),
+    }
+}
+
+fn installation(state: &State, id: u64, account: &Account) -> Value {
+    let kind = if account.organization {
+        "Organization"
+    } else {
+        "User"
+    };
+    json!({
+        "id": id,
+        "account": {
+            "login": account.login,
+            "id": id * 10,
+            "node_id": "MDEyOk9yZ2FuaXphdGlvbjE=",
+            "avatar_url": "https://avatars.example/u/1",
+            "gravatar_id": "",
+            "url": format!("https://api.github.com/users/{}", account.login),
+            "html_url": format!("https://github.com/{}", account.login),
+            "type": kind,
+            "site_admin": false,
+        },
+        "access_tokens_url": format!("https://api.github.com/app/installations/{id}/access_tokens"),
+        "repositories_url": "https://api.github.com/installation/repositories",
+        "html_url": format!("https://github.com/organizations/{}/settings/installations/{id}", account.login),
+        "app_id": state.app().parse::<u64>().unwrap_or(1),
+        "app_slug": "stoker",
+        "target_id": id * 10,
+        "target_type": kind,
+        "permissions": permissions(),
+        "events": ["check_run", "workflow_job"],
+        "created_at": "2026-01-01T00:00:00Z",
+        "updated_at": "2026-01-01T00:00:00Z",
+        "single_file_name": null,
+        "repository_selection": "all",
+        "suspended_by": null,
+        "suspended_at": null,
+    })
+}
+
+fn permissions() -> Value {
+    json!({
+        "actions": "read",
+        "administration": "write",
+        "checks": "read",
+        "metadata": "read",
+        "organization_self_hosted_runners": "write",
+    })
+}
+
+pub(super) async fn access_token(
+    Shared(state): Shared<Arc<State>>,
+    Path(id): Path<u64>,
+    headers: HeaderMap,
+) -> Response {
+    if let Err(refused) = auth::app(&state, &headers) {
+        return *refused;
+    }
+    let Some(account) = state.installation(id) else {
+        return answer::not_found();
+    };
+    let (token, expires_at) = state.grant(&account.login, answer::now());
+    answer::done(
+        201,
+        json!({
+            "token": token,
+            "expires_at": answer::timestamp(expires_at),
+            "permissions": permissions(),
+            "repository_selection": "all",
+        }),
+    )
+}

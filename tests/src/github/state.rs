@@ -1,0 +1,361 @@
+//! What the stand-in knows: preset by a test, changed by what it is asked, and read back.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use axum::http::Method;
+use jsonwebtoken::DecodingKey;
+use tokio::sync::watch;
+
+use super::fault::Fault;
+use super::key::AppKey;
+
+/// The kinds of request that are counted, and that can be made to fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Call {
+    /// Which installation serves an owner or a repository.
+    Installation,
+    /// An installation's access token.
+    AccessToken,
+    /// A registration token.
+    RegistrationToken,
+    /// A just-in-time configuration.
+    JitConfig,
+    /// A job.
+    Job,
+}
+
+impl Call {
+    pub(super) fn of(method: &Method, path: &str) -> Option<Self> {
+        let segments: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+        match (method.as_str(), segments.as_slice()) {
+            ("GET", [.., "installation"]) => Some(Self::Installation),
+            ("POST", [.., "access_tokens"]) => Some(Self::AccessToken),
+            ("POST", [.., "registration-token"]) => Some(Self::RegistrationToken),
+            ("POST", [.., "generate-jitconfig"]) => Some(Self::JitConfig),
+            ("GET", [.., "jobs", _]) => Some(Self::Job),
+            _ => None,
+        }
+    }
+}
+
+/// Where the App is installed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// The login.
+    pub login: String,
+    /// Whether it is an organisation; else a user.
+    pub organization: bool,
+}
+
+/// A job, as a test presets it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Job {
+    /// `queued`, `in_progress`, `completed`, `waiting`, `requested` or `pending`.
+    pub status: String,
+    /// What it asks of a runner.
+    pub labels: Vec<String>,
+}
+
+/// Where a runner is registered, in lower case: an organisation, or `owner/repository`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Level {
+    /// With an organisation.
+    Organization(String),
+    /// With a repository.
+    Repository(String),
+}
+
+impl Level {
+    /// An organisation.
+    pub fn organization(login: &str) -> Self {
+        Self::Organization(login.to_lowercase())
+    }
+
+    /// A repository.
+    pub fn repository(owner: &str, name: &str) -> Self {
+        Self::Repository(format!("{owner}/{name}").to_lowercase())
+    }
+
+    /// The account that owns it.
+    pub(super) fn owner(&self) -> &str {
+        match self {
+            Self::Organization(login) => login,
+            Self::Repository(full) => full.split_once('/').map_or(full, |(owner, _)| owner),
+        }
+    }
+}
+
+/// A runner that was given a just-in-time configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registered {
+    /// GitHub's id of it.
+    pub id: u64,
+    /// Where.
+    pub level: Level,
+    /// Its name.
+    pub name: String,
+    /// Its labels.
+    pub labels: Vec<String>,
+    /// Its group.
+    pub group: u64,
+    /// What the runner was to be started with.
+    pub encoded_jit_config: String,
+}
+
+/// What one installation token is good for.
+#[derive(Clone, Debug)]
+pub(super) struct Grant {
+    pub(super) login: String,
+    pub(super) expires_at: i64,
+}
+
+#[derive(Default)]
+struct Inner {
+    installations: BTreeMap<u64, Account>,
+    denied: BTreeSet<&'static str>,
+    token_life: i64,
+    tokens: HashMap<String, Grant>,
+    registration_tokens: Vec<(Level, String)>,
+    runners: Vec<Registered>,
+    jobs: HashMap<(String, u64), Job>,
+    calls: BTreeMap<Call, usize>,
+    faults: HashMap<Call, VecDeque<Fault>>,
+    made: u64,
+}
+
+/// What the stand-in knows.
+pub struct State {
+    app: String,
+    key: Mutex<DecodingKey>,
+    inner: Mutex<Inner>,
+    changed: watch::Sender<()>,
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State")
+            .field("app", &self.app)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How long an installation token is good for, in seconds.
+const TOKEN_LIFE: i64 = 3_600;
+
+impl State {
+    pub(super) fn new(app: &str, key: &AppKey) -> Self {
+        Self {
+            app: app.to_owned(),
+            key: Mutex::new(DecodingKey::from_rsa_der(key.public())),
+            inner: Mutex::new(Inner {
+                token_life: TOKEN_LIFE,
+                ..Inner::default()
+            }),
+            changed: watch::Sender::new(()),
+        }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn app(&self) -> &str {
+        &self.app
+    }
+
+    pub(super) fn key(&self) -> DecodingKey {
+        self.key
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Gives the App another key: what was signed with the old one is refused.
+    pub fn rotate_key(&self, key: &AppKey) {
+        *self.key.lock().unwrap_or_else(PoisonError::into_inner) =
+            DecodingKey::from_rsa_der(key.public());
+    }
+
+    /// Installs the App for an account.
+    pub fn install(&self, id: u64, login: &str, organization: bool) {
+        self.inner().installations.insert(
+            id,
+            Account {
+                login: login.to_lowercase(),
+                organization,
+            },
+        );
+    }
+
+    /// Takes an installation away, and all its tokens.
+    pub fn uninstall(&self, id: u64) {
+        let mut inner = self.inner();
+        if let Some(account) = inner.installations.remove(&id) {
+            inner.tokens.retain(|_, grant| grant.login != account.login);
+        }
+    }
+
+    /// Takes a permission away from the App, such as `actions`.
+    pub fn deny(&self, permission: &'static str) {
+        self.inner().denied.insert(permission);
+    }
+
+    /// Lets installation tokens live for so many seconds from now on.
+    pub fn token_life(&self, seconds: i64) {
+        self.inner().token_life = seconds;
+    }
+
+    /// Forgets every installation token: who uses one is told 401.
+    pub fn revoke_tokens(&self) {
+        self.inner().tokens.clear();
+    }
+
+    /// Presets a job of `owner/repository`.
+    pub fn job(&self, repository: &str, id: u64, status: &str, labels: &[&str]) {
+        self.inner().jobs.insert(
+            (repository.to_lowercase(), id),
+            Job {
+                status: status.to_owned(),
+                labels: labels.iter().map(|&label| label.to_owned()).collect(),
+            },
+        );
+    }
+
+    /// Lets the next request of a kind meet a fault; several are met in the order in which they were
+    /// given.
+    pub fn fail_next(&self, call: Call, fault: Fault) {
+        self.inner()
+            .faults
+            .entry(call)
+            .or_default()
+            .push_back(fault);
+    }
+
+    /// Takes back all faults that were not met yet.
+    pub fn mend(&self) {
+        self.inner().faults.clear();
+    }
+
+    /// How often a kind of request was made.
+    pub fn calls(&self, call: Call) -> usize {
+        self.inner().calls.get(&call).copied().unwrap_or(0)
+    }
+
+    /// Waits until a kind of request was made so often.
+    pub async fn called(&self, call: Call, times: usize) {
+        let mut changed = self.changed.subscribe();
+        while self.calls(call) < times {
+            // The sender lives as long as `self`.
+            let _ = changed.changed().await;
+        }
+    }
+
+    /// The runners that were given a just-in-time configuration.
+    pub fn runners(&self) -> Vec<Registered> {
+        self.inner().runners.clone()
+    }
+
+    /// The registration tokens that were given out, and for where.
+    pub fn registration_tokens(&self) -> Vec<(Level, String)> {
+        self.inner().registration_tokens.clone()
+    }
+
+    pub(super) fn count(&self, call: Call) -> usize {
+        let total = {
+            let mut inner = self.inner();
+            *inner.calls.entry(call).or_default() += 1;
+            inner.calls.values().sum()
+        };
+        self.changed.send_replace(());
+        total
+    }
+
+    pub(super) fn next_fault(&self, call: Call) -> Option<Fault> {
+        self.inner().faults.get_mut(&call)?.pop_front()
+    }
+
+    pub(super) fn installation(&self, id: u64) -> Option<Account> {
+        self.inner().installations.get(&id).cloned()
+    }
+
+    pub(super) fn installation_of(&self, login: &str) -> Option<(u64, Account)> {
+        self.inner()
+            .installations
+            .iter()
+            .find(|(_, account)| account.login.eq_ignore_ascii_case(login))
+            .map(|(id, account)| (*id, account.clone()))
+    }
+
+    pub(super) fn denies(&self, permission: &str) -> bool {
+        self.inner().denied.contains(permission)
+    }
+
+    /// A new installation token.
+    pub(super) fn grant(&self, login: &str, now: i64) -> (String, i64) {
+        let mut inner = self.inner();
+        inner.made += 1;
+        let token = format!("ghs_standin{:025}", inner.made);
+        let expires_at = now + inner.token_life;
+        inner.tokens.insert(
+            token.clone(),
+            Grant {
+                login: login.to_owned(),
+                expires_at,
+            },
+        );
+        (token, expires_at)
+    }
+
+    pub(super) fn granted(&self, token: &str) -> Option<Grant> {
+        self.inner().tokens.get(token).cloned()
+    }
+
+    /// A new registration token.
+    pub(super) fn registration_token(&self, level: Level) -> String {
+        let mut inner = self.inner();
+        inner.made += 1;
+        let token = format!("AREGISTRATIONTOKEN{:011}", inner.made);
+        inner.registration_tokens.push((level, token.clone()));
+        token
+    }
+
+    /// Registers a runner; none if its level has one of that name.
+    pub(super) fn register(
+        &self,
+        level: Level,
+        name: String,
+        labels: Vec<String>,
+        group: u64,
+        encode: impl FnOnce(u64) -> String,
+    ) -> Option<Registered> {
+        let mut inner = self.inner();
+        let taken = inner
+            .runners
+            .iter()
+            .any(|runner| runner.level == level && runner.name == name);
+        if taken {
+            return None;
+        }
+        inner.made += 1;
+        let id = inner.made;
+        let runner = Registered {
+            id,
+            level,
+            name,
+            labels,
+            group,
+            encoded_jit_config: encode(id),
+        };
+        inner.runners.push(runner.clone());
+        Some(runner)
+    }
+
+    pub(super) fn find_job(&self, repository: &str, id: u64) -> Option<Job> {
+        self.inner()
+            .jobs
+            .get(&(repository.to_lowercase(), id))
+            .cloned()
+    }
+}

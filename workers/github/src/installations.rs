@@ -1,0 +1,254 @@
+//! Whom the App acts for: its installations, and a token for each while it is good.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, Shared};
+use reqwest::Method;
+use secrecy::SecretString;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use stoker_core::ports::{Clock, RegistrationTarget};
+use stoker_core::situation::ScopeName;
+use stoker_core::time::Timestamp;
+use stoker_intake::InstallationId;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::credentials::KeyRing;
+use crate::endpoints::Endpoints;
+use crate::error::{Error, Purpose};
+use crate::http::{Ask, Http, Repeat};
+
+/// A token is used until so long before its end, in seconds: an act that has it takes less.
+const LEFT_ALONE: u64 = 300;
+
+const LOOKING_UP: Purpose = Purpose {
+    permission: None,
+    not_found: "install the GitHub App there, for the repositories that are to have runners",
+};
+
+const ASKING_FOR_A_TOKEN: Purpose = Purpose {
+    permission: None,
+    not_found: "the App's installation is gone: install the GitHub App there again",
+};
+
+/// An installation's token.
+#[derive(Debug, Clone)]
+pub(crate) struct Token {
+    pub(crate) installation: InstallationId,
+    pub(crate) secret: SecretString,
+    expires_at: Timestamp,
+}
+
+type Coming = Shared<BoxFuture<'static, Result<Token, Error>>>;
+
+enum Slot {
+    Held(Token),
+    /// Concurrent callers wait for the same answer, and share its failure.
+    Coming(Coming),
+}
+
+#[derive(Default)]
+struct Known {
+    tokens: HashMap<InstallationId, Slot>,
+    /// By the scope's name.
+    installations: HashMap<String, InstallationId>,
+}
+
+/// The App's installations.
+pub(crate) struct Installations {
+    pub(crate) http: Http,
+    pub(crate) endpoints: Endpoints,
+    keys: KeyRing,
+    clock: Arc<dyn Clock>,
+    known: Mutex<Known>,
+}
+
+#[derive(Deserialize)]
+struct Installation {
+    id: InstallationId,
+}
+
+#[derive(Deserialize)]
+struct AccessToken {
+    token: SecretString,
+    expires_at: String,
+}
+
+impl Installations {
+    pub(crate) fn new(
+        http: Http,
+        endpoints: Endpoints,
+        keys: KeyRing,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self {
+            http,
+            endpoints,
+            keys,
+            clock,
+            known: Mutex::default(),
+        }
+    }
+
+    /// A token that may act for the target's owner. Its failure has no status: a missing installation is
+    /// not to be taken for a missing job.
+    pub(crate) async fn token(
+        self: &Arc<Self>,
+        target: &RegistrationTarget,
+    ) -> Result<Token, Error> {
+        self.find_token(target)
+            .await
+            .map_err(|cause| Error::NoToken {
+                owner: target.scope.to_string(),
+                cause: Box::new(cause),
+            })
+    }
+
+    async fn find_token(self: &Arc<Self>, target: &RegistrationTarget) -> Result<Token, Error> {
+        if let Some(installation) = target.installation {
+            match self.token_of(installation).await {
+                // The App was installed anew since that event.
+                Err(error) if error.status() == Some(404) => {}
+                answer => return answer,
+            }
+        }
+        let name = target.scope.to_string();
+        let known = self.known().installations.get(&name).copied();
+        if let Some(installation) = known {
+            match self.token_of(installation).await {
+                Err(error) if error.status() == Some(404) => {
+                    self.known().installations.remove(&name);
+                }
+                answer => return answer,
+            }
+        }
+        let installation = self.look_up(&target.scope).await?;
+        self.known().installations.insert(name, installation);
+        self.token_of(installation).await
+    }
+
+    /// Forgets a token that GitHub has refused.
+    pub(crate) fn refused(&self, token: &Token) {
+        let mut known = self.known();
+        if let Some(Slot::Held(held)) = known.tokens.get(&token.installation)
+            && held.expires_at == token.expires_at
+        {
+            known.tokens.remove(&token.installation);
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn token_of(self: &Arc<Self>, installation: InstallationId) -> Result<Token, Error> {
+        let coming = {
+            let mut known = self.known();
+            match known.tokens.get(&installation) {
+                Some(Slot::Held(token)) if self.is_good(token) => return Ok(token.clone()),
+                Some(Slot::Coming(coming)) => coming.clone(),
+                _ => {
+                    let coming = Arc::clone(self)
+                        .fetch_and_keep(installation)
+                        .boxed()
+                        .shared();
+                    known
+                        .tokens
+                        .insert(installation, Slot::Coming(coming.clone()));
+                    coming
+                }
+            }
+        };
+        coming.await
+    }
+
+    fn is_good(&self, token: &Token) -> bool {
+        token.expires_at.0 > self.clock.now().0 + LEFT_ALONE
+    }
+
+    async fn fetch_and_keep(self: Arc<Self>, installation: InstallationId) -> Result<Token, Error> {
+        let fetched = self.fetch(installation).await;
+        let mut known = self.known();
+        match &fetched {
+            Ok(token) => {
+                known.tokens.insert(installation, Slot::Held(token.clone()));
+            }
+            Err(_) => {
+                known.tokens.remove(&installation);
+            }
+        }
+        fetched
+    }
+
+    async fn fetch(&self, installation: InstallationId) -> Result<Token, Error> {
+        let id = installation.to_string();
+        let path = ["app", "installations", &id, "access_tokens"];
+        let answer: AccessToken = self.as_app(Method::POST, &path, ASKING_FOR_A_TOKEN).await?;
+        let expires_at =
+            OffsetDateTime::parse(&answer.expires_at, &Rfc3339).map_err(|_| Error::Unreadable {
+                problem: "the time at which the installation token ends is not RFC 3339".to_owned(),
+            })?;
+        Ok(Token {
+            installation,
+            secret: answer.token,
+            expires_at: expires_at.into(),
+        })
+    }
+
+    async fn look_up(&self, scope: &ScopeName) -> Result<InstallationId, Error> {
+        let owner = scope.owner.as_str();
+        let path = match &scope.repository {
+            Some(repository) => vec!["repos", owner, repository, "installation"],
+            None => vec!["orgs", owner, "installation"],
+        };
+        let answer: Result<Installation, Error> = self.as_app(Method::GET, &path, LOOKING_UP).await;
+        match answer {
+            // A name alone does not say whether it is a user's.
+            Err(error) if error.status() == Some(404) && scope.repository.is_none() => {
+                let path = ["users", owner, "installation"];
+                let found: Installation = self.as_app(Method::GET, &path, LOOKING_UP).await?;
+                Ok(found.id)
+            }
+            answer => answer.map(|found| found.id),
+        }
+    }
+
+    /// Asks as the App itself. A key that GitHub refuses is read again once: it may have been rotated.
+    async fn as_app<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &[&str],
+        purpose: Purpose,
+    ) -> Result<T, Error> {
+        let mut key = self.keys.key().await?;
+        let mut again = true;
+        loop {
+            let token = key
+                .sign(self.clock.now())
+                .map_err(|error| Error::NoKey(error.into()))?;
+            let answer = self
+                .http
+                .ask(&Ask {
+                    method: method.clone(),
+                    url: self.endpoints.api(path),
+                    body: None,
+                    bearer: None,
+                    token: &token,
+                    purpose,
+                    // A second access token does no harm.
+                    repeat: Repeat::Harmless,
+                })
+                .await;
+            match answer {
+                Err(error) if error.status() == Some(401) && again => {
+                    again = false;
+                    key = self.keys.after(&key).await?;
+                }
+                answer => return answer,
+            }
+        }
+    }
+}
