@@ -7,6 +7,7 @@ use stoker_intake::{
 
 use crate::ids::{JobKey, ScopeKey};
 use crate::limits::RunnerLevel;
+use crate::ports::JobLookup;
 use crate::time::Timestamp;
 
 /// How far a job has come. It only moves forward, so that duplicates and disorder do no harm.
@@ -32,6 +33,9 @@ pub enum Standing {
     Unverified,
     /// GitHub was asked and said that it waits.
     Verified,
+    /// GitHub was asked and said that it does not wait (yet), or does not know it. Not demand, and not
+    /// asked about again; a fresh `queued` makes it demand all the same.
+    Denied,
 }
 
 /// A job of GitHub Actions.
@@ -136,13 +140,41 @@ impl Job {
     /// Whether it waits for a runner and may be launched for.
     pub fn is_demand(&self) -> bool {
         self.phase == JobPhase::Queued
-            && self.standing != Standing::Unverified
+            && matches!(self.standing, Standing::Announced | Standing::Verified)
             && self.labels.is_some()
     }
 
     /// Whether GitHub has to be asked before it is demand.
     pub fn needs_verification(&self) -> bool {
-        self.phase == JobPhase::Queued && !self.is_demand()
+        self.phase == JobPhase::Queued && self.standing == Standing::Unverified
+    }
+
+    /// What GitHub's word makes of a job that was looked up. None: nothing; its own events have told
+    /// more meanwhile.
+    #[must_use]
+    pub fn looked_up(&self, lookup: &JobLookup, now: Timestamp) -> Option<Self> {
+        if !self.needs_verification() {
+            return None;
+        }
+        let mut job = self.clone();
+        match lookup {
+            JobLookup::Queued { labels } => {
+                job.standing = Standing::Verified;
+                job.labels = job.labels.or_else(|| Some(labels.clone()));
+            }
+            JobLookup::NotQueued { status } => match status.as_str() {
+                "in_progress" => job.phase = JobPhase::InProgress,
+                "completed" => {
+                    job.phase = JobPhase::Ended;
+                    job.ended_at = Some(now);
+                }
+                // A deployment gate, or a word of tomorrow's: its `queued` is still to come.
+                _ => job.standing = Standing::Denied,
+            },
+            // Not an end: GitHub also answers so where the App lacks the permission to read.
+            JobLookup::Unknown => job.standing = Standing::Denied,
+        }
+        Some(job)
     }
 
     /// The id by which GitHub is asked for the job. Of a `check_run` without a link to its job only
@@ -208,7 +240,8 @@ pub fn fold(known: Option<&Job>, event: &JobEvent, scope: ScopeKey, now: Timesta
     }
     let fresh = event.labels.is_some()
         && waiting_since(event).is_none_or(|since| since.age(now) <= BELIEVED_FOR);
-    if job.standing == Standing::Unverified && phase_of(event) == JobPhase::Queued && fresh {
+    let unconfirmed = matches!(job.standing, Standing::Unverified | Standing::Denied);
+    if unconfirmed && phase_of(event) == JobPhase::Queued && fresh {
         job.standing = Standing::Announced;
     }
     (known != Some(&job)).then_some(job)

@@ -5,7 +5,7 @@ use futures::stream::{self, StreamExt as _};
 
 use super::{Control, ControlError};
 use crate::happening::Happening;
-use crate::job::{Job, JobPhase, Standing};
+use crate::job::Job;
 use crate::ports::{JobLookup, RegistrationTarget, ScopeState};
 use crate::situation::ScopeName;
 
@@ -68,24 +68,7 @@ impl Control {
             }
         };
         let changed = self
-            .change_job(job.key, |known, now| {
-                let known = known?;
-                if known.phase != JobPhase::Queued {
-                    return None;
-                }
-                let mut job = known.clone();
-                match &lookup {
-                    JobLookup::Queued { labels } => {
-                        job.standing = Standing::Verified;
-                        job.labels = job.labels.or_else(|| Some(labels.clone()));
-                    }
-                    JobLookup::NotQueued { .. } | JobLookup::Unknown => {
-                        job.phase = JobPhase::Ended;
-                        job.ended_at = Some(now);
-                    }
-                }
-                (job != *known).then_some(job)
-            })
+            .change_job(job.key, |known, now| known?.looked_up(&lookup, now))
             .await?;
         let demand = changed.is_some_and(|(job, _)| job.is_demand());
         self.report(&Happening::Verified {

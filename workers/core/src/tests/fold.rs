@@ -3,6 +3,7 @@ use stoker_intake::{Action, EventKind, JobEvent};
 
 use super::{NOW, event, fixtures};
 use crate::job::{BELIEVED_FOR, Job, JobPhase, Standing, fold};
+use crate::ports::JobLookup;
 use crate::time::Timestamp;
 
 fn fold_all(events: &[JobEvent]) -> Option<Job> {
@@ -104,4 +105,36 @@ fn a_late_queued_does_not_resurrect_an_ended_job() {
     assert_eq!(job.phase, JobPhase::Ended);
     assert!(!job.is_demand());
     assert!(!job.needs_verification());
+}
+
+#[test]
+fn what_github_says_of_a_job_decides_whether_it_is_demand() {
+    let job = fold_all(&[check_run()]).unwrap();
+    let status = |status: &str| JobLookup::NotQueued {
+        status: status.to_owned(),
+    };
+    let labels = vec!["linux".to_owned()];
+
+    let queued = job.looked_up(&JobLookup::Queued { labels }, NOW).unwrap();
+    assert!(queued.is_demand());
+    let running = job.looked_up(&status("in_progress"), NOW).unwrap();
+    assert_eq!(running.phase, JobPhase::InProgress);
+    let over = job.looked_up(&status("completed"), NOW).unwrap();
+    assert_eq!(over.phase, JobPhase::Ended);
+    assert_eq!(over.ended_at, Some(NOW));
+}
+
+#[test]
+fn a_job_that_github_denied_is_not_asked_about_again_but_its_queued_still_counts() {
+    let job = fold_all(&[check_run()]).unwrap();
+    let waiting = JobLookup::NotQueued {
+        status: "waiting".to_owned(),
+    };
+    for lookup in [waiting, JobLookup::Unknown] {
+        let denied = job.looked_up(&lookup, NOW).unwrap();
+        assert!(!denied.is_demand());
+        assert!(!denied.needs_verification());
+        let queued = fold(Some(&denied), &event(Action::Queued), job.scope, NOW).unwrap();
+        assert!(queued.is_demand());
+    }
 }
