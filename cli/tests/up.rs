@@ -1,5 +1,7 @@
 //! The control plane of `stoker up`, end to end over HTTP.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -54,27 +54,43 @@ async fn not_work(world: &mut World, findings: &mut Findings) -> anyhow::Result<
     };
     let public = Example::JobQueued.of(&job(SITE), None)?;
     let waiting = Example::JobWaiting.of(&job(SHOP), None)?;
-    for (example, payload, status, part) in [
-        (Example::Ping, Example::Ping.payload()?, 200, "pong"),
+    for (told, example, payload, part) in [
         (
+            "greets the new webhook",
+            Example::Ping,
+            Example::Ping.payload()?,
+            "pong",
+        ),
+        (
+            "tells of a push",
             Example::Push,
             Example::Push.payload()?,
-            200,
             "event_not_handled",
         ),
-        (Example::JobQueued, public, 200, "public_repository"),
-        (Example::JobWaiting, waiting, 200, "job_waiting"),
         (
+            "tells of a job in octo-org/website, which is public",
+            Example::JobQueued,
+            public,
+            "public_repository",
+        ),
+        (
+            "tells of a job that waits for a deployment's approval",
+            Example::JobWaiting,
+            waiting,
+            "job_waiting",
+        ),
+        (
+            "tells of a check that another App made",
             Example::CheckRunCreated,
             Example::CheckRunCreated.payload()?,
-            200,
             "app_not_admitted",
         ),
     ] {
+        world.teller.say(Tone::Outside, "GitHub", told);
         let (_, answer) = world.send(example, &payload).await?;
         expect(
             findings,
-            answer.status == status && answer.body.contains(part),
+            answer.status == 200 && answer.body.contains(part),
             || {
                 format!(
                     "a {} was answered {} {}",
@@ -85,6 +101,11 @@ async fn not_work(world: &mut World, findings: &mut Findings) -> anyhow::Result<
             },
         );
     }
+    world.teller.say(
+        Tone::Outside,
+        "stranger",
+        "sends a queued job of octo-org/shop, signed with another secret",
+    );
     let forged = Example::JobQueued.of(&job(SHOP), None)?;
     let delivery = made_up_delivery(b"forged")?;
     let wrong = SecretString::from("not the secret".to_owned());

@@ -339,7 +339,7 @@ impl World {
             job.taken = Some(now);
             job.runner = Some(runner.clone());
             job.class = class;
-            let text = format!("GitHub gives {} to {runner}", job.full_name());
+            let text = format!("gives {} to {runner}", job.full_name());
             self.tell_of(at, Example::JobInProgress, "in_progress", &text)
                 .await?;
         }
@@ -351,7 +351,7 @@ impl World {
         for at in 0..self.jobs.len() {
             if matches!(self.jobs[at].stage, Stage::Runs { until } if until <= now) {
                 self.jobs[at].stage = Stage::Done;
-                let text = format!("{} has succeeded", self.jobs[at].full_name());
+                let text = format!("sees {} end with success", self.jobs[at].full_name());
                 self.tell_of(at, Example::JobCompleted, "completed", &text)
                     .await?;
             }

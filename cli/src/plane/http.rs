@@ -50,13 +50,22 @@ async fn webhook(State(door): State<Door>, request: Request) -> Response {
         &door.settings,
     );
     let answer = match &reception.received {
-        Received::Answer(answer) => answer.clone(),
-        Received::Enqueue(admitted) => match door.embedded.enqueue(admitted).await {
-            Ok(()) => admitted.accepted(),
-            Err(_) => admitted.unavailable(),
-        },
+        Received::Answer(answer) => {
+            door.observer.webhook(&reception, answer);
+            answer.clone()
+        }
+        Received::Enqueue(admitted) => {
+            let answer = admitted.accepted();
+            let accepted = || door.observer.webhook(&reception, &answer);
+            if door.embedded.enqueue(admitted, accepted).await.is_ok() {
+                answer
+            } else {
+                let answer = admitted.unavailable();
+                door.observer.webhook(&reception, &answer);
+                answer
+            }
+        }
     };
-    door.observer.webhook(&reception, &answer);
     response(&answer)
 }
 

@@ -3,7 +3,7 @@
 mod style;
 mod words;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{IsTerminal as _, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -46,6 +46,8 @@ struct Said {
 struct Memory {
     jobs: HashMap<JobKey, String>,
     deferrals: HashMap<JobKey, String>,
+    /// Jobs of which a runner's line has said that they run.
+    taken: HashSet<JobKey>,
 }
 
 enum Form {

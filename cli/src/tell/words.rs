@@ -56,10 +56,7 @@ pub(super) fn of_webhook(reception: &Reception, answer: &Answer) -> Said {
             (Tone::Good, format!("accepted as work, {}", hidden(delay)))
         }
         Outcome::Accepted(EventClass::News) => (Tone::Good, "accepted as news, queued".to_owned()),
-        Outcome::Dropped(reason) => (
-            Tone::Held,
-            format!("dropped ({}): {}", reason.as_str(), reason.detail()),
-        ),
+        Outcome::Dropped(reason) => (Tone::Held, format!("dropped: {}", reason.as_str())),
         Outcome::Pong => (Tone::Good, "pong".to_owned()),
         Outcome::Unauthorized => (
             Tone::Bad,
@@ -74,11 +71,12 @@ pub(super) fn of_webhook(reception: &Reception, answer: &Answer) -> Said {
         .delivery
         .as_ref()
         .map_or_else(String::new, |id| format!("  [{}]", short(id.as_str())));
-    said(
-        tone,
-        "webhook",
-        format!("{what} → {status} {became}{delivery}"),
-    )
+    let text = format!("{what} → {status} {became}{delivery}");
+    let mut said = said(tone, "webhook", text);
+    if let Outcome::Dropped(reason) = answer.outcome() {
+        said.more.push(reason.detail().to_owned());
+    }
+    said
 }
 
 fn hidden(delay: u16) -> String {
@@ -111,6 +109,9 @@ pub(super) fn of_happening(memory: &mut Memory, happening: &Happening) -> Option
                 JobPhase::Ended => format!("{name} has ended"),
             };
             memory.jobs.insert(*job, name);
+            if *phase == JobPhase::InProgress && memory.taken.remove(job) {
+                return None;
+            }
             said(Tone::Plain, "ledger", now)
         }
         Happening::NothingNew { delivery, job } => said(
@@ -195,7 +196,7 @@ fn launched(what: &str, instances: &[Instance], refusals: &[Refusal]) -> Said {
     said
 }
 
-fn runner_changed(memory: &Memory, runner: &str, phase: &RunnerPhase) -> Option<Said> {
+fn runner_changed(memory: &mut Memory, runner: &str, phase: &RunnerPhase) -> Option<Said> {
     Some(match phase {
         // The configuration says as much.
         RunnerPhase::Launching | RunnerPhase::Booting => return None,
@@ -204,11 +205,11 @@ fn runner_changed(memory: &Memory, runner: &str, phase: &RunnerPhase) -> Option<
             "online",
             format!("{runner} is registered and waits for a job"),
         ),
-        RunnerPhase::Busy { job } => said(
-            Tone::Good,
-            "taken",
-            format!("{runner} runs {}", name(memory, *job)),
-        ),
+        RunnerPhase::Busy { job } => {
+            memory.taken.insert(*job);
+            let job = name(memory, *job);
+            said(Tone::Good, "taken", format!("{runner} runs {job}"))
+        }
         RunnerPhase::Retiring => said(Tone::Plain, "retiring", format!("{runner} is to go")),
         RunnerPhase::Ended => said(
             Tone::Plain,
@@ -218,10 +219,13 @@ fn runner_changed(memory: &Memory, runner: &str, phase: &RunnerPhase) -> Option<
     })
 }
 
-/// Who decided, as `default 0.1.0, sha256 0123456789ab, from default/`.
+/// Who decided, as `policy default 0.1.0 (sha256 0123456789ab, from default/)`.
 pub(crate) fn decider(by: &DecidedBy) -> String {
     let from = match by.level {
-        PolicyLevel::BuiltIn => return format!("the built-in rules ({})", by.policy),
+        PolicyLevel::BuiltIn => {
+            let title = by.policy.trim_end_matches(" (built in)");
+            return format!("the built-in rules ({title})");
+        }
         PolicyLevel::Default => "default/",
         PolicyLevel::Organization => "orgs/<owner>/",
         PolicyLevel::Repository => "repos/<owner>/<repository>/",
@@ -230,7 +234,7 @@ pub(crate) fn decider(by: &DecidedBy) -> String {
         .digest
         .as_ref()
         .map_or("unknown", |digest| digest.short());
-    format!("policy {}, sha256 {digest}, from {from}", by.policy)
+    format!("policy {} (sha256 {digest}, from {from})", by.policy)
 }
 
 fn decided(memory: &mut Memory, decision: &Decision) -> Option<Said> {
@@ -290,11 +294,11 @@ fn decided(memory: &mut Memory, decision: &Decision) -> Option<Said> {
         tone,
         "decided",
         format!(
-            "{} for {}: {} waiting, {} there",
-            decider(&decision.by),
+            "{}: {} waiting, {} there; by {}",
             decision.scope_name,
             counted(decision.pending, "job"),
             counted(decision.runners, "runner"),
+            decider(&decision.by),
         ),
     );
     said.more = more;

@@ -46,12 +46,13 @@ fn a_decision_says_who_decided_what_and_why() {
     };
     let told = of_happening(&mut memory, &decision(vec![launch], Vec::new())).unwrap();
     assert!(
-        told.text.starts_with("policy default 0.1.0, sha256 "),
+        told.text.contains("by policy default 0.1.0 (sha256 "),
         "{}",
         told.text
     );
     assert!(
-        told.text.ends_with("acme: 2 jobs waiting, 1 runner there"),
+        told.text
+            .starts_with("acme: 2 jobs waiting, 1 runner there"),
         "{}",
         told.text
     );

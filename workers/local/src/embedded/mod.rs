@@ -171,10 +171,19 @@ impl Embedded {
         Ok(())
     }
 
-    /// Takes what intake admitted. GitHub is answered after this.
-    pub async fn enqueue(&self, admitted: &Enqueue) -> Result<(), QueueError> {
+    /// Takes what intake admitted. GitHub is answered after this. `accepted` is called when that is
+    /// certain, before anything can follow from it.
+    pub async fn enqueue(
+        &self,
+        admitted: &Enqueue,
+        accepted: impl FnOnce(),
+    ) -> Result<(), QueueError> {
         let delay = Duration::from_secs(admitted.delay_seconds().into());
-        self.parts.intake.send(admitted.message(), delay).await?;
+        let message = admitted.message();
+        self.parts
+            .intake
+            .send_telling(message, delay, accepted)
+            .await?;
         Ok(())
     }
 

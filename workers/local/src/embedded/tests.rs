@@ -158,7 +158,7 @@ async fn a_queued_job_gets_a_runner_which_ends_with_the_job() {
     let notes = Arc::new(Notes::default());
     let embedded = start(None, &notes).await;
     embedded
-        .enqueue(&admitted(1, "queued", None))
+        .enqueue(&admitted(1, "queued", None), || {})
         .await
         .unwrap();
     notes.wait_for("runner online", 1, online).await;
@@ -166,7 +166,7 @@ async fn a_queued_job_gets_a_runner_which_ends_with_the_job() {
     let state = embedded.scope(scope).await.unwrap();
     let name = state.runners[0].name.clone();
     embedded
-        .enqueue(&admitted(1, "completed", Some(&name)))
+        .enqueue(&admitted(1, "completed", Some(&name)), || {})
         .await
         .unwrap();
     notes
@@ -196,7 +196,7 @@ async fn what_was_accepted_before_a_stop_is_served_after_the_next_start() {
     let notes = Arc::new(Notes::default());
     let first = start(data.clone(), &notes).await;
     // Stopped before anything was folded.
-    let accepted = first.enqueue(&admitted(1, "queued", None)).await;
+    let accepted = first.enqueue(&admitted(1, "queued", None), || {}).await;
     accepted.unwrap();
     first.stop().await;
     drop(first);
@@ -220,7 +220,10 @@ async fn an_instance_that_was_booting_at_a_stop_is_replaced_after_the_next_start
     let data = Some(folder.path().to_owned());
     let notes = Arc::new(Notes::default());
     let first = start(data.clone(), &notes).await;
-    first.enqueue(&admitted(1, "queued", None)).await.unwrap();
+    first
+        .enqueue(&admitted(1, "queued", None), || {})
+        .await
+        .unwrap();
     notes
         .wait_for("launch", 1, |h| matches!(h, Happening::Configured { .. }))
         .await;

@@ -103,6 +103,16 @@ impl IntakeQueue {
 
     /// Takes a message and hides it for a delay. When this returns, the message survives the process.
     pub async fn send(&self, body: &str, delay: Duration) -> Result<MessageId, QueueError> {
+        self.send_telling(body, delay, || {}).await
+    }
+
+    /// The same, and calls `accepted` once the message is safe and before anybody can receive it.
+    pub async fn send_telling(
+        &self,
+        body: &str,
+        delay: Duration,
+        accepted: impl FnOnce(),
+    ) -> Result<MessageId, QueueError> {
         let delay_ms = i64::try_from(delay.as_millis()).unwrap_or(i64::MAX);
         let (text, due) = (body.to_owned(), milliseconds_now().saturating_add(delay_ms));
         let inserted = self
@@ -116,6 +126,7 @@ impl IntakeQueue {
             })
             .await;
         let id = MessageId(done("take a message", inserted)?);
+        accepted();
         let message = Waiting {
             body: body.to_owned(),
             visible_at: Instant::now() + delay,
