@@ -135,7 +135,10 @@ fn tag(key: &str, value: &str) -> Result<Tag, BuildError> {
 
 /// What went wrong, without the value: AWS's validation errors repeat what they complain about
 /// ("Value '…' at 'value' failed to satisfy constraint").
-fn discreet(error: &SdkError<PutParameterError>, value: &SecretString) -> String {
+fn discreet<R: std::fmt::Debug>(
+    error: &SdkError<PutParameterError, R>,
+    value: &SecretString,
+) -> String {
     let repeats = problem::message(error)
         .is_some_and(|message| message.contains("at 'value'") || shares(message, value));
     if repeats {
@@ -159,12 +162,34 @@ fn shares(text: &str, secret: &SecretString) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use aws_sdk_ssm::error::ErrorMetadata;
+
     use super::*;
 
+    fn refused(code: &str, message: &str) -> String {
+        let value = SecretString::from("sesame-0123456789-abcdefghijklmnopqrstuvwxyz".to_owned());
+        let meta = ErrorMetadata::builder().code(code).message(message).build();
+        let error = SdkError::service_error(PutParameterError::generic(meta), ());
+        discreet(&error, &value)
+    }
+
     #[test]
-    fn a_message_that_repeats_part_of_the_secret_is_known_for_it() {
-        let secret = SecretString::from("0123456789abcdefghijklmnopqrstuvwxyz".to_owned());
-        assert!(shares("Value '6789abcdefghijklmnopqrstuvwxyz' is", &secret));
-        assert!(!shares("Value is too long", &secret));
+    fn a_refusal_that_repeats_the_value_or_part_of_it_is_told_without_its_words() {
+        for message in [
+            "Value 'sesame-0123456789-abcdefghijklmnopqrstuvwxyz' at 'value' failed to satisfy constraint",
+            "1 validation error: sesame-0123456789-abcdefghijk is too long",
+        ] {
+            let words = refused("ValidationException", message);
+            assert!(words.contains("ValidationException"), "{words}");
+            assert!(!words.contains("sesame"), "{words}");
+        }
+    }
+
+    #[test]
+    fn another_refusal_is_told_in_ssms_words() {
+        assert_eq!(
+            refused("InvalidKeyId", "no such key"),
+            "InvalidKeyId: no such key"
+        );
     }
 }

@@ -124,20 +124,3 @@ async fn a_deleted_configuration_is_gone_and_deleting_it_again_is_no_error() {
         assert!(stored(&aws, &name, true).await.is_none());
     }
 }
-
-#[tokio::test]
-async fn a_configuration_that_ssm_does_not_take_is_not_in_the_error() {
-    let aws = Aws::new().await;
-    let configurations = SsmConfigurations::new(aws.clients.ssm.clone(), deployment());
-    let token = format!("sesame-{}", "x".repeat(10_000));
-    let error = configurations
-        .put(&instance(), &configuration(&token))
-        .await
-        .unwrap_err()
-        .to_string();
-    assert!(error.contains("i-0123456789abcdef0"), "{error}");
-    assert!(
-        !error.contains("sesame") && !error.contains("xxxxx"),
-        "{error}"
-    );
-}
