@@ -240,14 +240,14 @@ async fn a_restart_on_the_same_data_folder_loses_nothing() {
     stage.job(2, "queued", None).await;
     stage.plane.stop().await.unwrap();
 
-    let stage = Stage::new(data.path(), 1).await;
-    stage.quiet().await;
-    let state = stage.plane.embedded().scope(SCOPE).await.unwrap();
-    assert_eq!(state.jobs.len(), 2, "{state:?}");
-    assert_eq!(state.runners.len(), 1, "the busy runner is still there");
-    stage.job(1, "completed", Some(&runner)).await;
-    stage.online(1).await;
-    stage.plane.stop().await.unwrap();
+    let again = Stage::new(data.path(), 1).await;
+    again.quiet().await;
+    let left = again.plane.embedded().scope(SCOPE).await.unwrap();
+    assert_eq!(left.jobs.len(), 2, "{left:?}");
+    assert_eq!(left.runners.len(), 1, "the busy runner is still there");
+    again.job(1, "completed", Some(&runner)).await;
+    again.online(1).await;
+    again.plane.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
