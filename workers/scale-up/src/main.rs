@@ -1,2 +1,47 @@
-//! Placeholder.
-fn main() {}
+//! The scale-up Lambda: messages of the intake queue are folded into the ledger, requests of the act
+//! queue are acted on.
+//!
+//! In reading order: [`settings`], what it is told; [`adapters`], what stands behind `stoker-core`'s
+//! ports; [`event`] and [`message`], what SQS hands over; [`batch`], what is done with it; [`report`]
+//! and [`metric`], what is said about it; [`log`], where that goes.
+
+mod adapters;
+mod batch;
+mod event;
+mod log;
+mod message;
+mod metric;
+mod report;
+mod settings;
+
+use std::process::ExitCode;
+
+use lambda_runtime::{LambdaEvent, service_fn};
+
+use crate::batch::Handler;
+use crate::event::SqsEvent;
+use crate::settings::Settings;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    log::start();
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("scale-up can't run: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> anyhow::Result<()> {
+    let settings = Settings::read(|name| std::env::var(name).ok())?;
+    let reporter = report::Lines::new(&settings.operation.deployment);
+    let control = adapters::control(settings, reporter.clone()).await?;
+    let handler = Handler::new(control, reporter);
+    lambda_runtime::run(service_fn(|event: LambdaEvent<SqsEvent>| {
+        handler.invoked(event)
+    }))
+    .await
+    .map_err(anyhow::Error::from_boxed)
+}

@@ -1,0 +1,86 @@
+//! What stands behind `stoker-core`'s ports in this Lambda: AWS, GitHub, the policy host.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::Context as _;
+use async_trait::async_trait;
+use stoker_aws::{
+    ClientSettings, Clients, DynamoLedger, Ec2Fleet, Parameters, S3Policies, SqsActs,
+    SsmConfigurations,
+};
+use stoker_core::control::{Control, Ports};
+use stoker_core::ports::Clock;
+use stoker_core::time::Timestamp;
+use stoker_github::{App, AppCredentials, Credentials, CredentialsError};
+use stoker_policy::PolicyHost;
+
+use crate::report::Lines;
+use crate::settings::Settings;
+
+/// The control plane over AWS and GitHub. Nothing is asked of either yet.
+pub(crate) async fn control(settings: Settings, reporter: Lines) -> anyhow::Result<Control> {
+    let clients = Clients::load(&ClientSettings::default()).await;
+    let deployment = settings.operation.deployment.clone();
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let store =
+        S3Policies::new(clients.s3, settings.policies_bucket).prefix(&settings.policies_prefix);
+    let decider = PolicyHost::new(Arc::new(store), settings.policies)
+        .context("the WebAssembly engine can't be set up")?;
+    let credentials = AppParameters {
+        parameters: Parameters::new(clients.ssm.clone()),
+        id: settings.app_id_parameter,
+        key: settings.app_key_parameter,
+    };
+    let github = App::new(settings.github, Arc::new(credentials), Arc::clone(&clock))
+        .context("GitHub can't be asked")?;
+    let mut configurations =
+        SsmConfigurations::new(clients.ssm, deployment.clone()).prefix(&settings.parameter_prefix);
+    if let Some(key) = settings.kms_key {
+        configurations = configurations.kms_key(key);
+    }
+    Ok(Control::new(
+        settings.operation,
+        Ports {
+            ledger: Arc::new(DynamoLedger::new(clients.dynamodb, settings.ledger_table)),
+            fleet: Arc::new(Ec2Fleet::new(clients.ec2, deployment)),
+            github: Arc::new(github),
+            configurations: Arc::new(configurations),
+            acts: Arc::new(SqsActs::new(clients.sqs, settings.act_queue_url)),
+            decider: Arc::new(decider),
+            clock,
+            reporter: Arc::new(reporter),
+        },
+    ))
+}
+
+/// The machine's clock.
+struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        // A clock before 1970 is no clock.
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        Timestamp(since.map_or(0, |since| since.as_secs()))
+    }
+}
+
+/// The GitHub App's credentials in SSM.
+struct AppParameters {
+    parameters: Parameters,
+    id: String,
+    key: String,
+}
+
+#[async_trait]
+impl Credentials for AppParameters {
+    async fn read(&self) -> Result<AppCredentials, CredentialsError> {
+        let (app, private_key) = futures::future::try_join(
+            self.parameters.plain(&self.id),
+            self.parameters.secret(&self.key),
+        )
+        .await
+        .map_err(|error| CredentialsError(error.to_string()))?;
+        Ok(AppCredentials { app, private_key })
+    }
+}

@@ -1,0 +1,58 @@
+//! What SQS hands over, and what it is told in return.
+
+use serde::{Deserialize, Serialize};
+
+/// A batch of messages of one queue.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct SqsEvent {
+    /// The messages, in their order.
+    #[serde(rename = "Records")]
+    pub(crate) records: Vec<Record>,
+}
+
+/// A message. Only its envelope is read here: a broken body must not fail the batch that it is in.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Record {
+    /// SQS's id of it.
+    #[serde(rename = "messageId")]
+    pub(crate) id: String,
+    /// The text that was sent.
+    #[serde(default)]
+    pub(crate) body: String,
+    /// What SQS says about it.
+    #[serde(default)]
+    pub(crate) attributes: Attributes,
+}
+
+/// What SQS says about a message.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(crate) struct Attributes {
+    /// Its group; only messages of a FIFO queue have one.
+    #[serde(rename = "MessageGroupId", default)]
+    pub(crate) group: Option<String>,
+}
+
+/// Which messages SQS is to deliver again. The event-source mapping heeds it only with
+/// `ReportBatchItemFailures`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub(crate) struct BatchResponse {
+    /// Those messages; all others are deleted.
+    #[serde(rename = "batchItemFailures")]
+    pub(crate) failures: Vec<Failure>,
+}
+
+/// A message that is to be delivered again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Failure {
+    /// SQS's id of it.
+    #[serde(rename = "itemIdentifier")]
+    pub(crate) id: String,
+}
+
+impl FromIterator<String> for BatchResponse {
+    fn from_iter<I: IntoIterator<Item = String>>(ids: I) -> Self {
+        Self {
+            failures: ids.into_iter().map(|id| Failure { id }).collect(),
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! What a message asks for.
+
+use serde::Deserialize;
+use stoker_core::ids::ScopeKey;
+use stoker_core::ports::ActRequest;
+use stoker_intake::{JOB_EVENT_KIND, JobEvent, MessageError};
+use thiserror::Error;
+
+/// The `kind` of an [`ActRequest`]'s message.
+const ACT_KIND: &str = "act";
+
+/// The newest version of a request to act that is read here. One without a version is of the first.
+const ACT_VERSION: u64 = 1;
+
+/// What a message asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Message {
+    /// That an event becomes part of the ledger.
+    Fold(Box<JobEvent>),
+    /// That a scope is acted on.
+    Act(ScopeKey),
+}
+
+/// Why a message can't be read.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub(crate) enum Unreadable {
+    /// Nobody will ever be able to read it.
+    #[error("{0}")]
+    Malformed(String),
+    /// A newer Stoker will.
+    #[error(
+        "it was written by a newer Stoker: {0}; it goes back to its queue until this Lambda is updated"
+    )]
+    Newer(String),
+}
+
+#[derive(Deserialize)]
+struct Envelope {
+    #[serde(default)]
+    kind: Option<String>,
+    #[serde(default)]
+    version: Option<u64>,
+}
+
+impl Message {
+    /// Reads a message's body.
+    pub(crate) fn read(body: &str) -> Result<Self, Unreadable> {
+        match JobEvent::from_message(body) {
+            Ok(event) => Ok(Self::Fold(Box::new(event))),
+            Err(error @ MessageError::UnknownVersion { found }) => {
+                // Version 0 was never written by anyone.
+                if found == 0 {
+                    Err(Unreadable::Malformed(error.to_string()))
+                } else {
+                    Err(Unreadable::Newer(error.to_string()))
+                }
+            }
+            Err(MessageError::OtherKind { found: Some(kind) }) if kind == ACT_KIND => act(body),
+            Err(MessageError::OtherKind { found }) => Err(Unreadable::Malformed(match found {
+                Some(kind) => format!(
+                    "its kind is {kind:?}, and this Lambda reads {JOB_EVENT_KIND:?} and {ACT_KIND:?}"
+                ),
+                None => "it does not say its `kind`".to_owned(),
+            })),
+            Err(error) => Err(Unreadable::Malformed(error.to_string())),
+        }
+    }
+}
+
+fn act(body: &str) -> Result<Message, Unreadable> {
+    let malformed = |error: serde_json::Error| {
+        Unreadable::Malformed(format!("it is no request to act: {error}"))
+    };
+    let envelope: Envelope = serde_json::from_str(body).map_err(malformed)?;
+    debug_assert_eq!(envelope.kind.as_deref(), Some(ACT_KIND));
+    if let Some(version) = envelope.version.filter(|&version| version > ACT_VERSION) {
+        return Err(Unreadable::Newer(format!(
+            "the request to act has version {version}, and this Stoker reads up to {ACT_VERSION}"
+        )));
+    }
+    let request: ActRequest = serde_json::from_str(body).map_err(malformed)?;
+    Ok(Message::Act(request.scope))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_to_act_is_read_as_it_was_written() {
+        let scope = "org-7".parse().unwrap();
+        let request = ActRequest {
+            scope,
+            folded: "x".to_owned(),
+        };
+        let body = serde_json::to_string(&request).unwrap();
+        assert_eq!(Message::read(&body), Ok(Message::Act(scope)));
+    }
+
+    #[test]
+    fn what_a_newer_stoker_wrote_is_not_dropped() {
+        for body in [
+            r#"{"kind":"job-event","version":2,"whatever":true}"#,
+            r#"{"kind":"act","version":2,"scope":{"new":"form"}}"#,
+        ] {
+            let told = Message::read(body).unwrap_err();
+            assert!(matches!(told, Unreadable::Newer(_)), "{body}: {told}");
+        }
+    }
+
+    #[test]
+    fn what_nobody_will_ever_read_is_told_apart() {
+        for body in [
+            "",
+            "not json",
+            "null",
+            "[]",
+            "{}",
+            r#"{"kind":1}"#,
+            r#"{"kind":"other"}"#,
+            r#"{"kind":"act"}"#,
+            r#"{"kind":"act","scope":"everything","folded":"x"}"#,
+            r#"{"kind":"job-event"}"#,
+            r#"{"kind":"job-event","version":0}"#,
+            r#"{"kind":"job-event","version":1,"delivery":""}"#,
+            r#"{"detail-type":"EC2 Instance State-change Notification"}"#,
+        ] {
+            let told = Message::read(body).unwrap_err();
+            assert!(matches!(told, Unreadable::Malformed(_)), "{body}: {told}");
+        }
+    }
+}

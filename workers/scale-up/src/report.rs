@@ -1,0 +1,199 @@
+//! What happened, as lines of JSON on standard output, each field of which can be searched for.
+
+use std::io::Write as _;
+
+use serde::Serialize;
+use serde_json::Value;
+use stoker_core::happening::Happening;
+use stoker_core::ids::Deployment;
+use stoker_core::ports::Reporter;
+use stoker_core::time::Timestamp;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use tracing::Level;
+
+use crate::metric::Metric;
+
+tokio::task_local! {
+    /// The Lambda's id of the invocation that is being handled.
+    pub(crate) static REQUEST: String;
+}
+
+/// Writes one line for each happening, and one for each counter that it raises.
+#[derive(Debug, Clone)]
+pub(crate) struct Lines {
+    deployment: String,
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    timestamp: String,
+    level: &'static str,
+    deployment: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<String>,
+    #[serde(flatten)]
+    happening: &'a Happening,
+}
+
+impl Lines {
+    pub(crate) fn new(deployment: &Deployment) -> Self {
+        Self {
+            deployment: deployment.to_string(),
+        }
+    }
+
+    /// The lines for a happening.
+    fn lines(&self, at: Timestamp, happening: &Happening) -> Vec<Value> {
+        let level = level(happening);
+        let line = Line {
+            timestamp: rfc3339(at),
+            level: level.as_str(),
+            deployment: &self.deployment,
+            request_id: REQUEST.try_with(String::clone).ok(),
+            happening,
+        };
+        let mut lines = Vec::new();
+        if is_wanted(level) {
+            // A happening is made of strings, numbers and lists of them: it always has a JSON form.
+            lines.extend(serde_json::to_value(&line));
+        }
+        // Counters are no log lines: whoever wants fewer of those still wants to be alarmed.
+        if let Some((metric, count)) = metric(happening) {
+            lines.push(metric.line(&self.deployment, at, count));
+        }
+        lines
+    }
+}
+
+impl Reporter for Lines {
+    fn report(&self, at: Timestamp, happening: &Happening) {
+        let mut out = std::io::stdout().lock();
+        for line in self.lines(at, happening) {
+            // Without standard output there is nobody left to tell.
+            let _told = writeln!(out, "{line}");
+        }
+    }
+}
+
+fn rfc3339(at: Timestamp) -> String {
+    i64::try_from(at.0)
+        .ok()
+        .and_then(|unix| OffsetDateTime::from_unix_timestamp(unix).ok())
+        .and_then(|at| at.format(&Rfc3339).ok())
+        .unwrap_or_default()
+}
+
+fn is_wanted(level: Level) -> bool {
+    match level {
+        Level::ERROR => tracing::enabled!(Level::ERROR),
+        Level::WARN => tracing::enabled!(Level::WARN),
+        _ => tracing::enabled!(Level::INFO),
+    }
+}
+
+/// Warnings are what an operator may have to do something about.
+fn level(happening: &Happening) -> Level {
+    match happening {
+        Happening::MessageDropped { .. }
+        | Happening::LaunchUnsettled { .. }
+        | Happening::ConfigurationFailed { .. }
+        | Happening::Trouble { .. } => Level::WARN,
+        Happening::Decided(decision) if decision.fallback.is_some() => Level::WARN,
+        Happening::Launched { refusals, .. } if !refusals.is_empty() => Level::WARN,
+        _ => Level::INFO,
+    }
+}
+
+fn metric(happening: &Happening) -> Option<(Metric, usize)> {
+    match happening {
+        Happening::MessageDropped { .. } => Some((Metric::MessagesDropped, 1)),
+        Happening::Decided(decision) if decision.fallback.is_some() => {
+            Some((Metric::PolicyFallbacks, 1))
+        }
+        Happening::Launched { instances, .. } if !instances.is_empty() => {
+            Some((Metric::RunnersLaunched, instances.len()))
+        }
+        Happening::LaunchUnsettled { .. } => Some((Metric::LaunchesUnsettled, 1)),
+        Happening::ConfigurationFailed { .. } => Some((Metric::ConfigurationsFailed, 1)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use stoker_core::happening::Decision;
+    use stoker_core::ids::DecisionId;
+    use stoker_core::plan::{DecidedBy, Fallback, PolicyLevel};
+
+    use super::*;
+
+    fn told(happening: &Happening) -> Vec<Value> {
+        // Everything is wanted.
+        let all = tracing_subscriber::fmt()
+            .with_max_level(Level::TRACE)
+            .finish();
+        tracing::subscriber::with_default(all, || {
+            Lines::new(&"ci".parse().unwrap()).lines(Timestamp(1_700_000_000), happening)
+        })
+    }
+
+    #[test]
+    fn a_decision_can_be_searched_for_by_policy_and_by_cause() {
+        let decision = Decision {
+            id: DecisionId("d".to_owned()),
+            scope: "org-1".parse().unwrap(),
+            scope_name: "acme".to_owned(),
+            by: DecidedBy {
+                policy: "built-in".to_owned(),
+                level: PolicyLevel::BuiltIn,
+                digest: None,
+                fuel: None,
+            },
+            fallback: Some(Fallback {
+                cause: "trap".to_owned(),
+                message: "it broke".to_owned(),
+                level: Some(PolicyLevel::Default),
+                digest: None,
+            }),
+            pending: 1,
+            runners: 0,
+            launches: Vec::new(),
+            deferrals: Vec::new(),
+            edits: Vec::new(),
+            notes: Vec::new(),
+        };
+        let lines = told(&Happening::Decided(Box::new(decision)));
+        assert_eq!(lines[0]["happening"], "decided");
+        assert_eq!(lines[0]["level"], "WARN");
+        assert_eq!(lines[0]["timestamp"], "2023-11-14T22:13:20Z");
+        assert_eq!(lines[0]["by"]["level"], "built-in");
+        assert_eq!(lines[0]["fallback"]["cause"], "trap");
+        assert_eq!(lines[1]["PolicyFallbacks"], 1);
+    }
+
+    #[test]
+    fn a_dropped_message_raises_its_counter() {
+        let lines = told(&Happening::MessageDropped {
+            message: "m-1".to_owned(),
+            problem: "line\nbreak".to_owned(),
+        });
+        assert_eq!(lines[0]["happening"], "message-dropped");
+        assert_eq!(lines[0]["message"], "m-1");
+        assert!(!lines[0].to_string().contains('\n'));
+        assert_eq!(lines[1]["MessagesDropped"], 1);
+        let metrics = &lines[1]["_aws"]["CloudWatchMetrics"][0];
+        assert_eq!(metrics["Metrics"][0]["Name"], "MessagesDropped");
+        assert_eq!(metrics["Namespace"], "Stoker");
+    }
+
+    #[test]
+    fn what_is_as_it_should_be_raises_nothing() {
+        let lines = told(&Happening::Configured {
+            instance: "i-1".parse().unwrap(),
+            runner: "stoker-ci-i-1".to_owned(),
+        });
+        assert_eq!(lines.len(), 1);
+        assert_eq!(lines[0]["level"], "INFO");
+    }
+}

@@ -1,0 +1,302 @@
+//! What the Lambda is told by its environment, checked once at start-up.
+
+mod reader;
+
+use stoker_core::class::Classes;
+use stoker_core::ids::{Deployment, RunnerNames};
+use stoker_core::limits::{BOOT_TIME, JOBS_SHOWN, Operation, RunnerLevel, RunnerMode};
+use stoker_github::Endpoints;
+use stoker_policy::{HostSettings, PolicyMode, SizeClass};
+
+use reader::Reader;
+pub(crate) use reader::SettingsError;
+
+/// All of it, checked.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    /// What the control plane goes by.
+    pub(crate) operation: Operation,
+    /// Who decides.
+    pub(crate) policies: HostSettings,
+    /// Where policies are.
+    pub(crate) policies_bucket: String,
+    /// Below which prefix.
+    pub(crate) policies_prefix: String,
+    /// The `DynamoDB` table.
+    pub(crate) ledger_table: String,
+    /// The FIFO queue.
+    pub(crate) act_queue_url: String,
+    /// Where instances find their configurations: `/<prefix>/<deployment>/runners/…`.
+    pub(crate) parameter_prefix: String,
+    /// The key that encrypts them; none: the account's own for SSM.
+    pub(crate) kms_key: Option<String>,
+    /// Which GitHub.
+    pub(crate) github: Endpoints,
+    /// The SSM parameter with the App's id.
+    pub(crate) app_id_parameter: String,
+    /// The SSM parameter with the App's private key.
+    pub(crate) app_key_parameter: String,
+}
+
+/// The most that a maximum may say: GitHub takes no more runners into one group.
+const MOST_RUNNERS: u32 = 10_000;
+
+/// A boot that takes longer than an hour is none.
+const LONGEST_BOOT: u32 = 3_600;
+
+impl Settings {
+    /// Reads and checks everything.
+    ///
+    /// # Errors
+    /// Everything that is wrong, at once.
+    pub(crate) fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
+        let mut reader = Reader::new(lookup);
+        // Each is read before any is missed, so that all of them are listed.
+        let operation = operation(&mut reader);
+        let policies = policies(&mut reader);
+        let policies_bucket = reader.required("POLICIES_BUCKET", "the S3 bucket with the policies");
+        let policies_prefix = reader
+            .optional("POLICIES_PREFIX")
+            .unwrap_or_else(|| "policies/".to_owned());
+        let ledger_table = reader.required("LEDGER_TABLE", "the name of the DynamoDB table");
+        let act_queue_url = act_queue_url(&mut reader);
+        let parameter_prefix = reader
+            .optional("PARAMETER_PREFIX")
+            .unwrap_or_else(|| "stoker".to_owned());
+        let kms_key = reader.optional("KMS_KEY_ID");
+        let github = endpoints(&mut reader);
+        let app_id_parameter = reader.required(
+            "GITHUB_APP_ID_PARAMETER",
+            "the name of the SSM parameter with the GitHub App's id",
+        );
+        let app_key_parameter = reader.required(
+            "GITHUB_APP_PRIVATE_KEY_PARAMETER",
+            "the name of the SSM parameter with the GitHub App's private key",
+        );
+        let settings = (|| {
+            Some(Self {
+                operation: operation?,
+                policies: policies?,
+                policies_bucket: policies_bucket?,
+                policies_prefix,
+                ledger_table: ledger_table?,
+                act_queue_url: act_queue_url?,
+                parameter_prefix,
+                kms_key,
+                github: github?,
+                app_id_parameter: app_id_parameter?,
+                app_key_parameter: app_key_parameter?,
+            })
+        })();
+        reader.finish(settings)
+    }
+}
+
+fn operation<F: Fn(&str) -> Option<String>>(reader: &mut Reader<F>) -> Option<Operation> {
+    let deployment = reader
+        .required("DEPLOYMENT", "a name for this installation of Stoker")
+        .and_then(|name| reader.parsed("DEPLOYMENT", name.parse::<Deployment>()));
+    let prefix = reader
+        .optional("RUNNER_NAME_PREFIX")
+        .unwrap_or_else(|| "stoker".to_owned());
+    let names = deployment.as_ref().and_then(|deployment| {
+        let names = RunnerNames::new(&prefix, deployment);
+        reader.parsed("RUNNER_NAME_PREFIX", names)
+    });
+    let level = reader.word(
+        "RUNNER_LEVEL",
+        &[
+            ("organization", RunnerLevel::Organization),
+            ("repository", RunnerLevel::Repository),
+        ],
+    );
+    let mode = reader.word(
+        "RUNNER_MODE",
+        &[
+            ("ephemeral", RunnerMode::Ephemeral),
+            ("persistent", RunnerMode::Persistent),
+        ],
+    );
+    let group = "the number of the organisation's runner group";
+    let runner_group = reader.number("RUNNER_GROUP_ID", 1..=u64::MAX, Some(1), group);
+    let classes = reader
+        .required("RUNNER_CLASSES", "a JSON list of runner classes")
+        .and_then(|json| reader.parsed("RUNNER_CLASSES", Classes::from_json(&json)));
+    let most = "the most runners that an organisation or repository may have";
+    let scope_maximum = reader.number("MAX_RUNNERS", 0..=MOST_RUNNERS, None, most);
+    let boot = "the seconds after which an instance that was not heard of is no longer counted on";
+    let boot_time = reader.number(
+        "BOOT_TIME_SECONDS",
+        30..=LONGEST_BOOT,
+        Some(BOOT_TIME),
+        boot,
+    );
+    Some(Operation {
+        deployment: deployment?,
+        names: names?,
+        level: level?,
+        mode: mode?,
+        runner_group: runner_group?,
+        classes: classes?,
+        scope_maximum: scope_maximum?,
+        boot_time: boot_time?,
+        jobs_shown: JOBS_SHOWN,
+    })
+}
+
+fn policies<F: Fn(&str) -> Option<String>>(reader: &mut Reader<F>) -> Option<HostSettings> {
+    let mode = reader.word(
+        "POLICY_MODE",
+        &[
+            ("policies", PolicyMode::Policies),
+            ("built-in", PolicyMode::BuiltIn),
+        ],
+    );
+    let size_class = reader.word(
+        "POLICY_SIZE_CLASS",
+        &[("small", SizeClass::Small), ("large", SizeClass::Large)],
+    );
+    Some(HostSettings {
+        mode: mode?,
+        size_class: size_class?,
+    })
+}
+
+fn act_queue_url<F: Fn(&str) -> Option<String>>(reader: &mut Reader<F>) -> Option<String> {
+    let url = reader.required(
+        "ACT_QUEUE_URL",
+        "the URL of the FIFO queue of requests to act",
+    )?;
+    if url.starts_with("http") && url.rsplit('.').next() == Some("fifo") {
+        return Some(url);
+    }
+    reader.fail(
+        "ACT_QUEUE_URL",
+        format!("is `{url}`: give it the URL of a FIFO queue, which ends in `.fifo`"),
+    );
+    None
+}
+
+fn endpoints<F: Fn(&str) -> Option<String>>(reader: &mut Reader<F>) -> Option<Endpoints> {
+    let api = reader
+        .optional("GITHUB_API_URL")
+        .unwrap_or_else(|| Endpoints::DEFAULT_API.to_owned());
+    let default = reader.parsed("GITHUB_API_URL", Endpoints::new(&api, None));
+    match reader.optional("GITHUB_WEB_URL") {
+        None => default,
+        Some(web) => {
+            default?;
+            reader.parsed("GITHUB_WEB_URL", Endpoints::new(&api, Some(&web)))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    const CLASSES: &str = r#"[{"name":"small","labels":["linux"],"launch_template":"lt-1","maximum":5,"spot_price":0.03}]"#;
+
+    fn enough() -> HashMap<&'static str, &'static str> {
+        HashMap::from([
+            ("DEPLOYMENT", "ci"),
+            ("RUNNER_CLASSES", CLASSES),
+            ("MAX_RUNNERS", "20"),
+            ("LEDGER_TABLE", "ledger"),
+            (
+                "ACT_QUEUE_URL",
+                "https://sqs.eu-west-1.amazonaws.com/1/act.fifo",
+            ),
+            ("POLICIES_BUCKET", "policies"),
+            ("GITHUB_APP_ID_PARAMETER", "/stoker/app-id"),
+            ("GITHUB_APP_PRIVATE_KEY_PARAMETER", "/stoker/app-key"),
+        ])
+    }
+
+    fn read(variables: &HashMap<&str, &str>) -> Result<Settings, SettingsError> {
+        Settings::read(|name| variables.get(name).map(|&value| value.to_owned()))
+    }
+
+    fn wrong(changes: &[(&'static str, &'static str)]) -> String {
+        let mut variables = enough();
+        variables.extend(changes.iter().copied());
+        read(&variables).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_may_be_left_out_has_the_documented_default() {
+        let settings = read(&enough()).unwrap();
+        assert_eq!(settings.operation.mode, RunnerMode::Ephemeral);
+        assert_eq!(settings.operation.level, RunnerLevel::Organization);
+        assert_eq!(settings.operation.runner_group, 1);
+        assert_eq!(settings.operation.boot_time, BOOT_TIME);
+        assert_eq!(settings.policies.mode, PolicyMode::Policies);
+        assert_eq!(settings.policies.size_class, SizeClass::Small);
+        assert_eq!(settings.policies_prefix, "policies/");
+        assert_eq!(settings.kms_key, None);
+        let instance = "i-0a".parse().unwrap();
+        assert_eq!(settings.operation.names.name(&instance), "stoker-ci-i-0a");
+    }
+
+    #[test]
+    fn everything_that_is_wrong_is_listed_at_once() {
+        let told = read(&HashMap::new()).unwrap_err();
+        let names: Vec<_> = told.0.iter().map(|problem| problem.name).collect();
+        assert_eq!(
+            names,
+            [
+                "DEPLOYMENT",
+                "RUNNER_CLASSES",
+                "MAX_RUNNERS",
+                "POLICIES_BUCKET",
+                "LEDGER_TABLE",
+                "ACT_QUEUE_URL",
+                "GITHUB_APP_ID_PARAMETER",
+                "GITHUB_APP_PRIVATE_KEY_PARAMETER",
+            ]
+        );
+        assert!(
+            told.to_string()
+                .starts_with("8 settings are wrong: DEPLOYMENT is not set")
+        );
+    }
+
+    #[test]
+    fn a_wrong_value_says_what_would_do() {
+        for (name, value, expected) in [
+            ("RUNNER_MODE", "jit", "`ephemeral` or `persistent`"),
+            ("RUNNER_LEVEL", "Org", "`organization` or `repository`"),
+            ("POLICY_MODE", "off", "`policies` or `built-in`"),
+            ("MAX_RUNNERS", "many", "0 to 10000"),
+            ("MAX_RUNNERS", "-1", "0 to 10000"),
+            ("BOOT_TIME_SECONDS", "5", "30 to 3600"),
+            ("RUNNER_GROUP_ID", "0", "runner group"),
+            (
+                "RUNNER_CLASSES",
+                "[]",
+                "without a class no runner can be launched",
+            ),
+            ("RUNNER_CLASSES", "{", "not a JSON list"),
+            ("DEPLOYMENT", "My CI", "lower-case letters"),
+            ("RUNNER_NAME_PREFIX", "a b", "runner name prefix"),
+            ("ACT_QUEUE_URL", "https://sqs/1/act", "ends in `.fifo`"),
+            ("GITHUB_API_URL", "http://github.example", "https://"),
+            ("GITHUB_WEB_URL", "github.example", "not an https URL"),
+        ] {
+            let told = wrong(&[(name, value)]);
+            assert!(told.contains(name) && told.contains(expected), "{told}");
+        }
+    }
+
+    #[test]
+    fn several_wrong_values_are_told_together() {
+        let told = wrong(&[
+            ("RUNNER_MODE", "x"),
+            ("MAX_RUNNERS", "x"),
+            ("LEDGER_TABLE", " "),
+        ]);
+        assert!(told.starts_with("3 settings are wrong"), "{told}");
+    }
+}
