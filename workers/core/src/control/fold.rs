@@ -37,17 +37,6 @@ impl Control {
             return Ok(Folded::NotOurs);
         }
         let (job, new) = self.fold_job(event, scope).await?;
-        if let Some(instance) = job
-            .runner_name
-            .as_deref()
-            .and_then(|name| self.operation.names.instance(name))
-        {
-            let news = match job.phase {
-                JobPhase::Ended => RunnerNews::Finished(key),
-                _ => RunnerNews::Took(key),
-            };
-            self.fold_runner(job.scope, &instance, &news).await?;
-        }
         if new {
             self.report(&Happening::Folded {
                 delivery: event.delivery.clone(),
@@ -64,6 +53,17 @@ impl Control {
                 delivery: event.delivery.clone(),
                 job: key,
             });
+        }
+        if let Some(instance) = job
+            .runner_name
+            .as_deref()
+            .and_then(|name| self.operation.names.instance(name))
+        {
+            let news = match job.phase {
+                JobPhase::Ended => RunnerNews::Finished(key),
+                _ => RunnerNews::Took(key),
+            };
+            self.fold_runner(job.scope, &instance, &news).await?;
         }
         // Also when nothing was new: the request of the first time may have been lost, and an act that
         // finds nothing to do is cheap.
