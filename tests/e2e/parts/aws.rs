@@ -1,0 +1,195 @@
+//! What a deployment has on AWS, made as Terraform would, and read back as an operator would.
+
+use std::collections::BTreeMap;
+use std::io::Read as _;
+
+use aws_config::{BehaviorVersion, Region};
+use aws_credential_types::Credentials;
+use aws_sdk_ec2::types::{Filter, InstanceType, RequestLaunchTemplateData};
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_sqs::types::QueueAttributeName;
+use aws_sdk_ssm::types::ParameterType;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+use stoker_aws::{ClientSettings, Clients};
+
+use super::mapping::Queue;
+
+pub(crate) const DEPLOYMENT: &str = "e2e";
+pub(crate) const TABLE: &str = "stoker-ledger";
+pub(crate) const BUCKET: &str = "stoker-policies";
+pub(crate) const TEMPLATE: &str = "stoker-runner";
+pub(crate) const APP_ID: &str = "/stoker/github-app/id";
+pub(crate) const APP_KEY: &str = "/stoker/github-app/key";
+
+/// An account with all that a deployment needs.
+pub(crate) struct Aws {
+    clients: Clients,
+    pub(crate) intake: Queue,
+    pub(crate) acts: Queue,
+}
+
+/// An instance as an operator sees it.
+#[derive(Debug, Clone)]
+pub(crate) struct Instance {
+    pub(crate) id: String,
+    pub(crate) state: String,
+    pub(crate) spot: bool,
+    pub(crate) tags: BTreeMap<String, String>,
+}
+
+impl Aws {
+    pub(crate) async fn set_up(url: &str, app: &str, key: &str) -> Self {
+        let config = aws_config::defaults(BehaviorVersion::v2026_01_12())
+            .region(Region::new("us-east-1"))
+            .credentials_provider(Credentials::for_tests())
+            .endpoint_url(url)
+            .load()
+            .await;
+        let clients = Clients::new(&config, &ClientSettings::default());
+        stoker_aws::ledger::create_table(&clients.dynamodb, TABLE)
+            .await
+            .unwrap();
+        clients
+            .s3
+            .create_bucket()
+            .bucket(BUCKET)
+            .send()
+            .await
+            .unwrap();
+        for (name, value) in [(APP_ID, app), (APP_KEY, key)] {
+            clients
+                .ssm
+                .put_parameter()
+                .name(name)
+                .value(value)
+                .r#type(ParameterType::SecureString)
+                .send()
+                .await
+                .unwrap();
+        }
+        make_template(&clients).await;
+        let intake = make_queue(&clients, "stoker-intake", false).await;
+        let acts = make_queue(&clients, "stoker-act.fifo", true).await;
+        Self {
+            clients,
+            intake,
+            acts,
+        }
+    }
+
+    /// Puts a policy where `aws s3 cp` would.
+    pub(crate) async fn publish(&self, folder: &str, component: Vec<u8>) {
+        self.clients
+            .s3
+            .put_object()
+            .bucket(BUCKET)
+            .key(format!("policies/{folder}/policy.wasm"))
+            .body(ByteStream::from(component))
+            .send()
+            .await
+            .unwrap();
+    }
+
+    /// The deployment's instances, terminated ones included, by the time of their launch.
+    pub(crate) async fn instances(&self) -> Vec<Instance> {
+        let ours = Filter::builder()
+            .name("tag:stoker:deployment")
+            .values(DEPLOYMENT)
+            .build();
+        let answer = self
+            .clients
+            .ec2
+            .describe_instances()
+            .filters(ours)
+            .send()
+            .await
+            .unwrap();
+        answer
+            .reservations()
+            .iter()
+            .flat_map(aws_sdk_ec2::types::Reservation::instances)
+            .map(|instance| Instance {
+                id: instance.instance_id().unwrap().to_owned(),
+                state: instance.state().unwrap().name().unwrap().to_string(),
+                spot: instance.instance_lifecycle().is_some(),
+                tags: instance
+                    .tags()
+                    .iter()
+                    .map(|tag| {
+                        (
+                            tag.key().unwrap().to_owned(),
+                            tag.value().unwrap().to_owned(),
+                        )
+                    })
+                    .collect(),
+            })
+            .collect()
+    }
+
+    /// Those of them that run.
+    pub(crate) async fn running(&self) -> Vec<Instance> {
+        let mut all = self.instances().await;
+        all.retain(|instance| ["pending", "running"].contains(&instance.state.as_str()));
+        all
+    }
+
+    /// What an instance reads when it boots.
+    pub(crate) async fn configuration(&self, instance: &str) -> Option<Value> {
+        let answer = self
+            .clients
+            .ssm
+            .get_parameter()
+            .name(format!("/stoker/{DEPLOYMENT}/runners/{instance}"))
+            .with_decryption(true)
+            .send()
+            .await
+            .ok()?;
+        let parameter = answer.parameter.unwrap();
+        assert_eq!(parameter.r#type(), Some(&ParameterType::SecureString));
+        Some(serde_json::from_str(parameter.value().unwrap()).unwrap())
+    }
+}
+
+/// GitHub's string, out of a configuration, as an instance's boot script gets it.
+pub(crate) fn unpacked(configuration: &Value) -> String {
+    let field = configuration["jit_config"].as_str().unwrap();
+    assert_eq!(configuration["encoding"], "gzip+base64");
+    let packed = STANDARD.decode(field).unwrap();
+    let mut plain = Vec::new();
+    flate2::read::GzDecoder::new(packed.as_slice())
+        .read_to_end(&mut plain)
+        .unwrap();
+    STANDARD.encode(plain)
+}
+
+async fn make_queue(clients: &Clients, name: &str, fifo: bool) -> Queue {
+    let mut request = clients
+        .sqs
+        .create_queue()
+        .queue_name(name)
+        .attributes(QueueAttributeName::VisibilityTimeout, "120");
+    if fifo {
+        request = request.attributes(QueueAttributeName::FifoQueue, "true");
+    }
+    let made = request.send().await.unwrap();
+    Queue::new(clients.sqs.clone(), made.queue_url.unwrap())
+}
+
+async fn make_template(clients: &Clients) {
+    let images = clients.ec2.describe_images().send().await.unwrap();
+    clients
+        .ec2
+        .create_launch_template()
+        .launch_template_name(TEMPLATE)
+        .launch_template_data(
+            RequestLaunchTemplateData::builder()
+                .image_id(images.images()[0].image_id().unwrap())
+                .instance_type(InstanceType::T3Micro)
+                .build(),
+        )
+        .send()
+        .await
+        .unwrap();
+}

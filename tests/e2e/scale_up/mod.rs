@@ -1,0 +1,5 @@
+//! From a webhook to a runner, over every layer.
+
+mod failures;
+mod persistent;
+mod slice;
