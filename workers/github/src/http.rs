@@ -11,10 +11,11 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use stoker_core::ports::Clock;
+use stoker_intake::InstallationId;
 
 use crate::endpoints::Endpoints;
 use crate::error::{Error, Purpose, Refusal};
-use crate::limits::{self, Bearer, Gate};
+use crate::limits::{self, Gate, Kind};
 
 /// GitHub gives up on a request after ten seconds itself.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -49,10 +50,17 @@ pub(crate) struct Ask<'a> {
     pub(crate) method: Method,
     pub(crate) url: Url,
     pub(crate) body: Option<&'a Value>,
-    pub(crate) bearer: Bearer,
+    /// The installation that asks; none: the App itself.
+    pub(crate) bearer: Option<InstallationId>,
     pub(crate) token: &'a SecretString,
     pub(crate) purpose: Purpose,
     pub(crate) repeat: Repeat,
+}
+
+impl Ask<'_> {
+    fn kind(&self) -> Kind {
+        (self.bearer, self.purpose.permission)
+    }
 }
 
 /// The connections to GitHub.
@@ -139,7 +147,7 @@ impl Http {
 
     async fn attempt(&self, ask: &Ask<'_>) -> Result<Response, Error> {
         let now = self.clock.now();
-        if let Some(until) = self.gate.closed(ask.bearer, now) {
+        if let Some(until) = self.gate.closed(ask.kind(), now) {
             return Err(Error::LeftAlone {
                 until,
                 now,
@@ -181,14 +189,14 @@ impl Http {
         let status = response.status();
         if status.is_success() {
             if let Some(until) = limits::spent(response.headers(), now) {
-                self.gate.close(ask.bearer, until);
+                self.gate.close(ask.kind(), until);
             }
             return Ok(response);
         }
         let headers = response.headers().clone();
         let refusal = refusal(status, &headers, response).await;
         if let Some(until) = limits::until(status, &headers, &refusal.message, now) {
-            self.gate.close(ask.bearer, until);
+            self.gate.close(ask.kind(), until);
             return Err(Error::LeftAlone {
                 until,
                 now,

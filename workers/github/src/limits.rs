@@ -1,7 +1,7 @@
 //! When GitHub wants to be left alone.
 //!
-//! Going on during a limit may get an App banned, so what GitHub says about it is kept, for each bearer
-//! of a limit of its own: the App itself and each installation.
+//! Going on during a limit may get an App banned, so what GitHub says about it is kept: for the App
+//! itself and each installation, and for each kind of request, since GitHub counts registrations apart.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -11,8 +11,9 @@ use reqwest::header::HeaderMap;
 use stoker_core::time::Timestamp;
 use stoker_intake::InstallationId;
 
-/// Whom a limit is for; none: the App itself.
-pub(crate) type Bearer = Option<InstallationId>;
+/// Whom and what a limit is for: the installation that asks (none: the App itself), and the permission
+/// that the request takes.
+pub(crate) type Kind = (Option<InstallationId>, Option<&'static str>);
 
 /// What to wait where GitHub names no time: its documentation says at least a minute.
 const UNNAMED: u64 = 60;
@@ -25,7 +26,7 @@ fn number(headers: &HeaderMap, name: &str) -> Option<u64> {
     headers.get(name)?.to_str().ok()?.trim().parse().ok()
 }
 
-/// Until when an answer wants its bearer to ask no more; none: it does not.
+/// Until when an answer wants nobody to ask again; none: it does not.
 pub(crate) fn until(
     status: StatusCode,
     headers: &HeaderMap,
@@ -59,28 +60,28 @@ pub(crate) fn spent(headers: &HeaderMap, now: Timestamp) -> Option<Timestamp> {
     (reset > now.0).then(|| Timestamp(reset.min(now.0 + LONGEST)))
 }
 
-/// What GitHub has said, by bearer.
+/// What GitHub has said.
 #[derive(Debug, Default)]
 pub(crate) struct Gate {
-    closed: Mutex<HashMap<Bearer, Timestamp>>,
+    closed: Mutex<HashMap<Kind, Timestamp>>,
 }
 
 impl Gate {
-    /// Until when a bearer may not ask; none: it may.
-    pub(crate) fn closed(&self, bearer: Bearer, now: Timestamp) -> Option<Timestamp> {
+    /// Until when GitHub is not to be asked; none: it may be.
+    pub(crate) fn closed(&self, kind: Kind, now: Timestamp) -> Option<Timestamp> {
         let mut closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
-        let until = *closed.get(&bearer)?;
+        let until = *closed.get(&kind)?;
         if until > now {
             Some(until)
         } else {
-            closed.remove(&bearer);
+            closed.remove(&kind);
             None
         }
     }
 
-    pub(crate) fn close(&self, bearer: Bearer, until: Timestamp) {
+    pub(crate) fn close(&self, kind: Kind, until: Timestamp) {
         let mut closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = closed.entry(bearer).or_insert(until);
+        let known = closed.entry(kind).or_insert(until);
         *known = until.max(*known);
     }
 }
@@ -136,13 +137,14 @@ mod tests {
     }
 
     #[test]
-    fn the_gate_opens_by_itself_and_for_each_bearer() {
+    fn the_gate_opens_by_itself_and_is_one_for_each_kind() {
         let gate = Gate::default();
-        let one = Some(InstallationId::new(1));
+        let one: Kind = (Some(InstallationId::new(1)), Some("administration: write"));
         gate.close(one, Timestamp(1_010));
         gate.close(one, Timestamp(1_005));
         assert_eq!(gate.closed(one, NOW), Some(Timestamp(1_010)));
-        assert_eq!(gate.closed(Some(InstallationId::new(2)), NOW), None);
+        assert_eq!(gate.closed((one.0, Some("actions: read")), NOW), None);
+        assert_eq!(gate.closed((None, one.1), NOW), None);
         assert_eq!(gate.closed(one, Timestamp(1_010)), None);
     }
 }
