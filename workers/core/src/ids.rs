@@ -261,20 +261,23 @@ pub struct ScopeVersion(pub u64);
 pub struct DecisionId(pub String);
 
 impl DecisionId {
-    /// The id of the decision that a scope of this version gets at this time. It needs no randomness:
-    /// the scope's version is the fence, so no two decisions that are saved share one, and the time
-    /// keeps it apart from the decisions of a ledger that was lost.
+    /// The id of the decision that a scope of this version gets. The version is the fence; `turn` tells
+    /// two actors apart who read the same version at the same time (who it is, and which of its turns
+    /// this is), and the time keeps the decisions of a ledger that was lost apart from these.
     pub fn new(
         deployment: &Deployment,
         scope: ScopeKey,
         version: ScopeVersion,
         now: crate::time::Timestamp,
+        turn: (u64, u64),
     ) -> Self {
         Self(short_hash(&[
             deployment.as_str(),
             &scope.to_string(),
             &version.0.to_string(),
             &now.0.to_string(),
+            &turn.0.to_string(),
+            &turn.1.to_string(),
         ]))
     }
 }

@@ -58,6 +58,9 @@ pub struct Instance {
     pub id: InstanceId,
     /// Its type.
     pub instance_type: String,
+    /// It is terminated, or about to be.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub gone: bool,
 }
 
 /// Why EC2 did not give all, or any, of what was asked.

@@ -5,6 +5,7 @@ use stoker_intake::{
     Action, InstallationId, JobEvent, JobId, OwnerKind, RepositoryId, RunId, Visibility,
 };
 
+use crate::class::Classes;
 use crate::ids::{JobKey, ScopeKey};
 use crate::limits::RunnerLevel;
 use crate::ports::JobLookup;
@@ -33,8 +34,9 @@ pub enum Standing {
     Unverified,
     /// GitHub was asked and said that it waits.
     Verified,
-    /// GitHub was asked and said that it does not wait (yet), or does not know it. Not demand, and not
-    /// asked about again; a fresh `queued` makes it demand all the same.
+    /// GitHub was asked and said that it does not wait (yet), does not know it, or that it wants labels
+    /// that no class has. Not demand, and not asked about again; a fresh `queued` makes it demand all the
+    /// same.
     Denied,
 }
 
@@ -77,6 +79,9 @@ pub struct Job {
     pub runner_name: Option<String>,
     /// How it ended, as GitHub says.
     pub conclusion: Option<String>,
+    /// How often GitHub was asked about it without saying that it waits.
+    #[serde(default)]
+    pub denials: u32,
     /// How often a decision deferred it.
     #[serde(default)]
     pub deferrals: u32,
@@ -93,6 +98,10 @@ pub struct Job {
 /// A `queued` older than this is checked with GitHub before it is demand: it may be a redelivery of
 /// days ago. In seconds.
 pub const BELIEVED_FOR: u32 = 600;
+
+/// How often GitHub is asked about a job that it does not know, or says to wait for something else:
+/// right after a webhook its answers may be behind.
+const DENIALS_BELIEVED: u32 = 3;
 
 /// How long the tombstone of an ended job is kept: GitHub redelivers for three days, and one is for
 /// safety. In seconds.
@@ -120,6 +129,7 @@ impl Job {
             queued_at: waiting_since(event).unwrap_or(now),
             runner_name: None,
             conclusion: None,
+            denials: 0,
             deferrals: 0,
             last_deferral: None,
             ended_at: None,
@@ -152,14 +162,19 @@ impl Job {
     /// What GitHub's word makes of a job that was looked up. None: nothing; its own events have told
     /// more meanwhile.
     #[must_use]
-    pub fn looked_up(&self, lookup: &JobLookup, now: Timestamp) -> Option<Self> {
+    pub fn looked_up(&self, lookup: &JobLookup, classes: &Classes, now: Timestamp) -> Option<Self> {
         if !self.needs_verification() {
             return None;
         }
         let mut job = self.clone();
         match lookup {
             JobLookup::Queued { labels } => {
-                job.standing = Standing::Verified;
+                // Not ours to serve, such as a job for GitHub's own runners.
+                job.standing = if classes.fitting(labels).is_empty() {
+                    Standing::Denied
+                } else {
+                    Standing::Verified
+                };
                 job.labels = job.labels.or_else(|| Some(labels.clone()));
             }
             JobLookup::NotQueued { status } => match status.as_str() {
@@ -169,12 +184,19 @@ impl Job {
                     job.ended_at = Some(now);
                 }
                 // A deployment gate, or a word of tomorrow's: its `queued` is still to come.
-                _ => job.standing = Standing::Denied,
+                _ => job.deny(),
             },
             // Not an end: GitHub also answers so where the App lacks the permission to read.
-            JobLookup::Unknown => job.standing = Standing::Denied,
+            JobLookup::Unknown => job.deny(),
         }
         Some(job)
+    }
+
+    fn deny(&mut self) {
+        self.denials += 1;
+        if self.denials >= DENIALS_BELIEVED {
+            self.standing = Standing::Denied;
+        }
     }
 
     /// The id by which GitHub is asked for the job. Of a `check_run` without a link to its job only

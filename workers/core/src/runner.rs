@@ -12,9 +12,9 @@ use crate::time::Timestamp;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "phase")]
 pub enum RunnerPhase {
-    /// The instance exists; its configuration is not written yet.
+    /// The instance exists; its configuration is not written, so it can't have taken a job.
     Launching,
-    /// It has its configuration and has not been heard of since.
+    /// It may have its configuration, and has not been heard of since.
     Booting,
     /// It is registered and waits for a job.
     Idle,
@@ -81,7 +81,7 @@ pub struct Runner {
 /// What is heard of a runner.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RunnerNews {
-    /// Its configuration was written.
+    /// It is registered with GitHub, and its configuration is about to be written.
     Configured,
     /// It registered and waits.
     Online,
@@ -109,6 +109,8 @@ impl Runner {
             (_, RunnerNews::Finished(job)) => match &self.phase {
                 // It has the next one already.
                 P::Busy { job: current } if current != job => return None,
+                // What is to go stays so, whatever it finishes meanwhile.
+                P::Retiring => return None,
                 _ if self.mode == RunnerMode::Ephemeral => P::Ended,
                 _ => P::Idle,
             },

@@ -399,7 +399,7 @@ fn runners(
 
 /// A launch without an outcome counts for jobs for this long, in seconds; after that its jobs may get
 /// another.
-const UNSETTLED_IS_SUPPLY_FOR: u32 = 600;
+pub const UNSETTLED_IS_SUPPLY_FOR: u32 = 600;
 
 fn phase_facts(runner: &Runner, boot_time: u32, now: Timestamp) -> PhaseFacts {
     match &runner.phase {

@@ -175,6 +175,7 @@ fn instance(intent: &Intent, place: u32) -> Result<Instance, FleetError> {
             .get(chosen)
             .map_or("simulated", String::as_str)
             .to_owned(),
+        gone: false,
     })
 }
 

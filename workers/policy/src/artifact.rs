@@ -1,6 +1,8 @@
 //! The stages of a policy before it runs: bytes → [`Admitted`] → [`Loaded`].
 
 use stoker_core::ids::ArtifactDigest;
+use stoker_core::plan::PolicyLevel;
+use stoker_core::situation::Situation;
 use wasmtime::Engine;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, HasSelf, Linker};
@@ -8,7 +10,7 @@ use wasmtime::component::{Component, HasSelf, Linker};
 use crate::contract::v0_1;
 use crate::failure::Failure;
 use crate::limits::Limits;
-use crate::run::{self, Guest};
+use crate::run::{self, Decided, Guest};
 
 /// What of WASI other languages' toolchains import without using it. It is there, and traps.
 const WASI_STUBS: [&str; 6] = [
@@ -64,7 +66,7 @@ fn allowed(name: &str, item: &ComponentItem, engine: &Engine) -> bool {
     if WASI_STUBS.iter().any(|stub| name.starts_with(stub)) {
         return true;
     }
-    if name.starts_with("stoker:policy/logging@0.1.") {
+    if name == v0_1::LOGGING {
         return true;
     }
     name.starts_with("stoker:policy/")
@@ -135,8 +137,23 @@ impl Loaded {
         &self.digest
     }
 
-    /// How it decides which runners to launch, if it does.
-    pub(crate) fn scale_up(&self) -> Option<&v0_1::ScaleUpPartPre<Guest>> {
-        self.scale_up.as_ref()
+    /// Whether it decides which runners to launch.
+    pub fn scales_up(&self) -> bool {
+        self.scale_up.is_some()
+    }
+
+    /// Asks it which runners to launch.
+    pub(crate) fn scale_up(
+        &self,
+        situation: &Situation,
+        level: PolicyLevel,
+        settings: &str,
+        limits: &Limits,
+    ) -> Result<Decided, Failure> {
+        let policy = self
+            .scale_up
+            .as_ref()
+            .ok_or(Failure::WrongWorld(v0_1::SCALE_UP))?;
+        run::scale_up(policy, situation, level, settings, limits)
     }
 }

@@ -33,7 +33,7 @@ pub enum Failure {
     )]
     ForbiddenImport(String),
     /// It does not say what it is.
-    #[error("the component does not export `{0}`: build it against `stoker:policy@0.1`")]
+    #[error("the component does not export `{0}`: build it against `stoker:policy@0.1.0`")]
     WrongWorld(&'static str),
     /// It could not be brought to life.
     #[error("the component could not be instantiated: {0}")]
@@ -50,7 +50,7 @@ pub enum Failure {
         limit: u64,
     },
     /// It wanted more memory than it may have.
-    #[error("the policy wanted more than {limit} bytes of memory in `{call}`")]
+    #[error("the policy wanted more than {limit} bytes of memory, or larger tables, in `{call}`")]
     OutOfMemory {
         /// What was called.
         call: &'static str,
@@ -90,6 +90,9 @@ pub enum Failure {
         /// What is wrong with it.
         problem: String,
     },
+    /// The WebAssembly engine itself ran into a fault.
+    #[error("the WebAssembly engine panicked while it ran the policy: {0}")]
+    HostPanic(String),
     /// This build has no compiler.
     #[error("this build of Stoker can't compile policies")]
     NoCompiler,
@@ -112,6 +115,7 @@ impl Failure {
             Self::BadOutput { .. } => "bad-output",
             Self::Refused(_) => "refused",
             Self::Settings { .. } => "settings",
+            Self::HostPanic(_) => "host-panic",
             Self::NoCompiler => "no-compiler",
         }
     }

@@ -127,15 +127,17 @@ impl PolicyHost {
                 .loaded(bytes, &digest)
                 .await
                 .map_err(|failure| failed(failure, &settings))?;
-            let Some(policy) = loaded.scale_up() else {
+            if !loaded.scales_up() {
                 // It decides something else; who launches is decided on a broader level.
                 continue;
-            };
+            }
             let merged = match &settings {
                 Ok(merged) => merged,
                 Err(failure) => return Err(failed(failure.clone(), &settings)),
             };
-            let decided = run::scale_up(policy, situation, found.level, merged, &self.limits())
+            let decided = self
+                .run(&loaded, situation, found.level, merged)
+                .await
                 .map_err(|failure| failed(failure, &settings))?;
             return Ok(Proposal {
                 plan: decided.plan,
@@ -157,6 +159,22 @@ impl PolicyHost {
         Ok(built_in(situation, &settings, None))
     }
 
+    /// Runs a policy. A decision may take its fuel's worth of time, and a panic of wasmtime's is not the
+    /// caller's to suffer, so it runs on a thread of its own.
+    async fn run(
+        &self,
+        policy: &Arc<Loaded>,
+        situation: &Situation,
+        level: PolicyLevel,
+        settings: &str,
+    ) -> Result<run::Decided, Failure> {
+        let (policy, limits) = (Arc::clone(policy), self.limits());
+        let (situation, settings) = (situation.clone(), settings.to_owned());
+        tokio::task::spawn_blocking(move || policy.scale_up(&situation, level, &settings, &limits))
+            .await
+            .unwrap_or_else(|panic| Err(Failure::HostPanic(panic.to_string())))
+    }
+
     /// The policy of these bytes, ready to run. What fails is tried afresh the next time.
     async fn loaded(
         &self,
@@ -176,6 +194,8 @@ impl PolicyHost {
         .map_err(|panic| Failure::NotAComponent(panic.to_string()))??;
         let loaded = Arc::new(loaded);
         let mut ready = self.ready();
+        // Another decision may have made it ready meanwhile.
+        ready.retain(|other| other.digest() != loaded.digest());
         ready.insert(0, Arc::clone(&loaded));
         ready.truncate(KEPT_READY);
         Ok(loaded)

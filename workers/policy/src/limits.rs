@@ -1,5 +1,5 @@
-//! What a policy may use. Defaults that a sane policy never meets: the measured costs are in
-//! BUILDING's terms (one decision with instantiation, 2,000 jobs and runners together).
+//! What a policy may use. Defaults that a sane policy never meets; the costs named below were measured
+//! for one decision with its instantiation, about 1,000 jobs and 1,000 runners.
 
 /// How much a policy may be and use. Interpreted languages bring their interpreter along.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

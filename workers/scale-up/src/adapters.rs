@@ -1,5 +1,6 @@
 //! What stands behind `stoker-core`'s ports in this Lambda: AWS, GitHub, the policy host.
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -51,7 +52,8 @@ pub(crate) async fn control(settings: Settings, reporter: Lines) -> anyhow::Resu
             clock,
             reporter: Arc::new(reporter),
         },
-    ))
+    )
+    .acting_as(RandomState::new().hash_one(SystemTime::now())))
 }
 
 /// The machine's clock.

@@ -1,6 +1,16 @@
 //! Log lines of everything but happenings: JSON on standard output, like those.
 
+use tracing::Level;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+/// Whether a line may be written, whatever the operator asks for. Below `info` the SDK and the HTTP
+/// clients write requests with their bodies, and so registration tokens.
+fn may_be_logged(target: &str, level: Level) -> bool {
+    level <= Level::INFO || target.starts_with("stoker") || target.starts_with("scale_up")
+}
 
 /// From here on there is a log. `RUST_LOG` says what is in it, or else `AWS_LAMBDA_LOG_LEVEL`, which
 /// the Lambda service sets.
@@ -14,13 +24,18 @@ pub(crate) fn start() {
         Some(Err(error)) => (EnvFilter::new("info"), Some(error)),
         None => (EnvFilter::new("info"), None),
     };
-    tracing_subscriber::fmt()
+    let lines = tracing_subscriber::fmt::layer()
         .json()
         .flatten_event(true)
         .with_current_span(true)
         .with_span_list(false)
-        .with_writer(std::io::stdout)
-        .with_env_filter(filter)
+        .with_writer(std::io::stdout);
+    tracing_subscriber::registry()
+        .with(filter)
+        .with(filter_fn(|line| {
+            may_be_logged(line.target(), *line.level())
+        }))
+        .with(lines)
         .init();
     if let Some(error) = refused {
         tracing::warn!(problem = %error, "the log level can't be read; `info` is taken");
@@ -33,4 +48,18 @@ pub(crate) fn start() {
             panic.payload_as_str().unwrap_or("no words")
         );
     }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_with_their_bodies_are_never_logged() {
+        assert!(!may_be_logged("aws_smithy_runtime::client", Level::TRACE));
+        assert!(!may_be_logged("hyper::proto", Level::DEBUG));
+        assert!(may_be_logged("aws_smithy_runtime::client", Level::WARN));
+        assert!(may_be_logged("stoker_github::app", Level::TRACE));
+        assert!(may_be_logged("scale_up::batch", Level::DEBUG));
+    }
 }

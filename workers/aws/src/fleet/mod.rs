@@ -65,6 +65,7 @@ impl Ec2Fleet {
                 launched.instances.push(instance(
                     id,
                     group.instance_type().map_or("", |kind| kind.as_str()),
+                    false,
                 )?);
             }
         }
@@ -142,6 +143,7 @@ impl Fleet for Ec2Fleet {
                 launched.instances.push(instance(
                     found.instance_id().unwrap_or_default(),
                     found.instance_type().map_or("", |kind| kind.as_str()),
+                    is_gone(found),
                 )?);
             }
         }
@@ -163,7 +165,7 @@ fn launching(intent: &Intent) -> String {
     )
 }
 
-fn instance(id: &str, instance_type: &str) -> Result<Instance, FleetError> {
+fn instance(id: &str, instance_type: &str, gone: bool) -> Result<Instance, FleetError> {
     let id = id.parse().map_err(|error| FleetError {
         what: "name an instance that it launched".to_owned(),
         problem: format!("{error}"),
@@ -171,7 +173,23 @@ fn instance(id: &str, instance_type: &str) -> Result<Instance, FleetError> {
     Ok(Instance {
         id,
         instance_type: instance_type.to_owned(),
+        gone,
     })
+}
+
+/// Whether an instance can serve no more. A stopped one counts too: nobody starts it again.
+fn is_gone(instance: &aws_sdk_ec2::types::Instance) -> bool {
+    use aws_sdk_ec2::types::InstanceStateName as State;
+
+    instance
+        .state()
+        .and_then(|state| state.name())
+        .is_some_and(|name| {
+            matches!(
+                name,
+                State::ShuttingDown | State::Terminated | State::Stopping | State::Stopped
+            )
+        })
 }
 
 fn filter(name: &str, value: &str) -> Filter {

@@ -69,6 +69,7 @@ impl Fixtures {
             queued_at: self.now,
             runner_name: None,
             conclusion: None,
+            denials: 0,
             deferrals: 3,
             last_deferral: Some("at most 2 runners".to_owned()),
             ended_at: None,

@@ -7,12 +7,12 @@ use super::{CONFLICTS_BORNE, Control, ControlError};
 use crate::guardrails::{self, Granted};
 use crate::happening::{DecidedDeferral, DecidedLaunch, Decision, Happening};
 use crate::ids::{DecisionId, IntentId, JobKey, ScopeKey, ScopeVersion};
-use crate::intent::{FleetRequest, Instance, Intent, Launched};
+use crate::intent::{FleetRequest, Instance, Intent, Launched, Refusal};
 use crate::job::Job;
 use crate::plan::{Launch, Proposal};
-use crate::ports::{LedgerError, RegistrationTarget, ScopeState, Settlement};
+use crate::ports::{FleetError, LedgerError, RegistrationTarget, ScopeState, Settlement};
 use crate::runner::{Runner, RunnerPhase};
-use crate::situation::{ScopeName, Situation, situation};
+use crate::situation::{ScopeName, Situation, UNSETTLED_IS_SUPPLY_FOR, situation};
 use crate::time::Timestamp;
 
 /// How many jobs are written at once: the ledger takes more, but an act has other things to do.
@@ -72,14 +72,7 @@ impl Control {
         let state = self.ports.ledger.scope(scope).await?;
         let mut acted = Acted::Done;
         for intent in &state.intents {
-            // Found by their tag first; if there is none, EC2 answers the repeated token with the same
-            // fleet, or launches it now.
-            let launched = match self.ports.fleet.find(intent).await {
-                Ok(found) if !found.instances.is_empty() => Ok(found),
-                Ok(_) => self.ports.fleet.launch(intent).await,
-                Err(error) => Err(error),
-            };
-            match launched {
+            match self.take_up(intent).await {
                 Ok(launched) => {
                     let target = target_of(scope, &state);
                     acted = acted.and(self.settle(intent, launched, target.as_ref()).await?);
@@ -94,13 +87,43 @@ impl Control {
                 }
             }
         }
-        // A registration can't be repeated safely, so these are replaced and not taken up again.
+        // A registration can't be repeated safely, so these are replaced and not taken up again. Nobody
+        // can have taken a job: a configuration is written only after its runner left this phase.
         for runner in &state.runners {
             if runner.phase == RunnerPhase::Launching {
                 self.give_up(runner).await?;
             }
         }
         Ok(acted)
+    }
+
+    /// What a launch without an outcome has come to. Its instances are looked for by their tag; unless
+    /// all of them are there (EC2 shows new ones late), the very same request is repeated, to which EC2
+    /// answers with the same fleet, or launches it now. Not after ten minutes: the jobs that it was for
+    /// have got another since, or are gone.
+    async fn take_up(&self, intent: &Intent) -> Result<Launched, FleetError> {
+        let mut found = self.ports.fleet.find(intent).await?;
+        let wanted = usize::try_from(intent.request.count).unwrap_or(usize::MAX);
+        if found.instances.len() >= wanted {
+            return Ok(found);
+        }
+        if intent.decided_at.age(self.now()) > UNSETTLED_IS_SUPPLY_FOR {
+            found.refusals.push(Refusal {
+                code: "Expired".to_owned(),
+                message: format!(
+                    "EC2 gave no outcome within {UNSETTLED_IS_SUPPLY_FOR} seconds; the launch is given up"
+                ),
+            });
+            return Ok(found);
+        }
+        let mut repeated = self.ports.fleet.launch(intent).await?;
+        for instance in found.instances {
+            match repeated.instances.iter_mut().find(|i| i.id == instance.id) {
+                Some(known) => known.gone |= instance.gone,
+                None => repeated.instances.push(instance),
+            }
+        }
+        Ok(repeated)
     }
 
     async fn decide_and_launch(
@@ -113,7 +136,13 @@ impl Control {
         let situation = situation(&self.operation, name.clone(), state, now);
         let proposal = self.ports.decider.decide(&situation).await;
         let granted = guardrails::clamp(&proposal.plan, &situation);
-        let id = DecisionId::new(&self.operation.deployment, scope, state.version, now);
+        let id = DecisionId::new(
+            &self.operation.deployment,
+            scope,
+            state.version,
+            now,
+            self.next_turn(),
+        );
         let intents: Vec<Intent> = granted
             .launches()
             .iter()
@@ -218,6 +247,7 @@ impl Control {
         let runners: Vec<Runner> = launched
             .instances
             .iter()
+            .filter(|instance| !instance.gone)
             .map(|instance| self.runner(intent, instance, now))
             .collect();
         self.ports

@@ -29,11 +29,15 @@ impl Control {
             begun.push(self.configure_one(target, runner).boxed());
         }
         let mut done = stream::iter(begun).buffer_unordered(REGISTERED_AT_ONCE);
-        let mut all = true;
+        // All of them are seen through, whatever becomes of one: the others' instances are waiting.
+        let mut all = Ok(true);
         while let Some(configured) = done.next().await {
-            all &= configured?;
+            all = match (all, configured) {
+                (Ok(all), Ok(configured)) => Ok(all && configured),
+                (Err(error), _) | (_, Err(error)) => Err(error),
+            };
         }
-        Ok(all)
+        all
     }
 
     async fn configure_one(
@@ -41,32 +45,52 @@ impl Control {
         target: &RegistrationTarget,
         runner: &Runner,
     ) -> Result<bool, ControlError> {
-        match self.write_configuration(target, runner).await {
+        let configuration = match self.registration(target, runner).await {
+            Ok(configuration) => configuration,
+            Err(problem) => return self.unconfigured(runner, problem).await,
+        };
+        // Before the instance can read it, so that a runner that is still launching has never had one.
+        let marked = self
+            .fold_runner(runner.scope, &runner.instance, &RunnerNews::Configured)
+            .await?;
+        if marked.is_none() {
+            // Another actor has given it up meanwhile.
+            return Ok(false);
+        }
+        match self
+            .ports
+            .configurations
+            .put(&runner.instance, &configuration)
+            .await
+        {
             Ok(()) => {
-                self.fold_runner(runner.scope, &runner.instance, &RunnerNews::Configured)
-                    .await?;
                 self.report(&Happening::Configured {
                     instance: runner.instance.clone(),
                     runner: runner.name.clone(),
                 });
                 Ok(true)
             }
-            Err(problem) => {
-                self.report(&Happening::ConfigurationFailed {
-                    instance: runner.instance.clone(),
-                    problem,
-                });
-                self.give_up(runner).await?;
-                Ok(false)
-            }
+            Err(error) => self.unconfigured(runner, error.to_string()).await,
         }
     }
 
-    async fn write_configuration(
+    async fn unconfigured(&self, runner: &Runner, problem: String) -> Result<bool, ControlError> {
+        self.report(&Happening::ConfigurationFailed {
+            instance: runner.instance.clone(),
+            problem,
+        });
+        // The answer to a write that landed may have been lost: what is there must not be read.
+        self.forget_configuration(&runner.instance).await;
+        self.give_up(runner).await?;
+        Ok(false)
+    }
+
+    /// Registers a runner with GitHub.
+    async fn registration(
         &self,
         target: &RegistrationTarget,
         runner: &Runner,
-    ) -> Result<(), String> {
+    ) -> Result<InstanceConfiguration, String> {
         let labels = self
             .operation
             .classes
@@ -85,18 +109,13 @@ impl Control {
             .register(target, &spec)
             .await
             .map_err(|error| error.to_string())?;
-        let configuration = InstanceConfiguration {
+        Ok(InstanceConfiguration {
             name: runner.name.clone(),
             url: self.ports.github.page(&target.scope),
             labels,
             runner_group: self.operation.runner_group,
             registration,
-        };
-        self.ports
-            .configurations
-            .put(&runner.instance, &configuration)
-            .await
-            .map_err(|error| error.to_string())
+        })
     }
 
     /// Terminates an instance that can't serve. Its runner ends in the ledger only once EC2 has
@@ -110,13 +129,14 @@ impl Control {
         {
             Ok(()) => {
                 self.fold_runner(runner.scope, &runner.instance, &RunnerNews::Gone)
-                    .await
+                    .await?;
+                Ok(())
             }
             Err(error) => {
                 self.report(&Happening::Trouble {
                     scope: Some(runner.scope),
                     problem: format!(
-                        "{} can't serve and could not be terminated either: {error}; the next act tries again",
+                        "{} can't serve and could not be terminated either: {error}; no job counts on it after its boot time",
                         runner.instance
                     ),
                 });

@@ -7,7 +7,7 @@ use crate::happening::Happening;
 use crate::ids::{InstanceId, JobKey, ScopeKey};
 use crate::job::{self, Job, JobPhase};
 use crate::ports::{ActRequest, LedgerError};
-use crate::runner::{RunnerNews, RunnerPhase};
+use crate::runner::{Runner, RunnerNews, RunnerPhase};
 
 /// What folding an event came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +28,10 @@ impl Control {
     pub async fn fold(&self, event: &JobEvent) -> Result<Folded, ControlError> {
         let scope = job::scope_of(event, self.operation.level);
         let key = job::key_of(event);
-        if let Some(reason) = self.not_ours(event) {
+        // The end of a job that is in the ledger is heard even if its class is configured no more.
+        if let Some(reason) = self.not_ours(event)
+            && self.ports.ledger.job(key).await?.is_none()
+        {
             self.report(&Happening::NotOurs {
                 delivery: event.delivery.clone(),
                 job: key,
@@ -54,20 +57,21 @@ impl Control {
                 job: key,
             });
         }
-        if let Some(instance) = job
+        let instance = job
             .runner_name
             .as_deref()
-            .and_then(|name| self.operation.names.instance(name))
-        {
+            .and_then(|name| self.operation.names.instance(name));
+        if let Some(instance) = &instance {
             let news = match job.phase {
                 JobPhase::Ended => RunnerNews::Finished(key),
                 _ => RunnerNews::Took(key),
             };
-            self.fold_runner(job.scope, &instance, &news).await?;
+            self.fold_runner(job.scope, instance, &news).await?;
         }
         // Also when nothing was new: the request of the first time may have been lost, and an act that
-        // finds nothing to do is cheap.
-        if new || job.phase == JobPhase::Queued {
+        // finds nothing to do is cheap. Nothing follows from the end of a job that nobody waited for.
+        let first_heard = new && job.revision == 0;
+        if event.is_work() || instance.is_some() || !first_heard {
             self.ports
                 .acts
                 .ask(&ActRequest {
@@ -137,21 +141,21 @@ impl Control {
         }
     }
 
-    /// Folds news of a runner; news of one that the ledger does not know is let go (the ledger hears of
-    /// a runner before it can register).
+    /// Folds news of a runner, and says what it is now if that is new. News of one that the ledger does
+    /// not know is let go (the ledger hears of a runner before it can register).
     pub async fn fold_runner(
         &self,
         scope: ScopeKey,
         instance: &InstanceId,
         news: &RunnerNews,
-    ) -> Result<(), ControlError> {
+    ) -> Result<Option<Runner>, ControlError> {
         let mut borne = 0;
         loop {
             let Some(known) = self.ports.ledger.runner(scope, instance).await? else {
-                return Ok(());
+                return Ok(None);
             };
             let Some(runner) = known.fold(news, self.now()) else {
-                return Ok(());
+                return Ok(None);
             };
             match self.ports.ledger.put_runner(&runner).await {
                 Ok(()) => {
@@ -159,12 +163,12 @@ impl Control {
                         self.forget_configuration(instance).await;
                     }
                     self.report(&Happening::RunnerChanged {
-                        runner: runner.name,
+                        runner: runner.name.clone(),
                         instance: instance.clone(),
                         scope,
-                        phase: runner.phase,
+                        phase: runner.phase.clone(),
                     });
-                    return Ok(());
+                    return Ok(Some(runner));
                 }
                 Err(LedgerError::Conflict(_)) if borne < CONFLICTS_BORNE => borne += 1,
                 Err(error) => return Err(error.into()),

@@ -7,6 +7,7 @@ mod fold;
 mod verify;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use thiserror::Error;
 
@@ -58,6 +59,8 @@ pub enum ControlError {
 pub struct Control {
     operation: Arc<Operation>,
     ports: Ports,
+    actor: u64,
+    turns: Arc<AtomicU64>,
 }
 
 /// How often a write that met another writer is tried again before the message goes back to its
@@ -70,7 +73,19 @@ impl Control {
         Self {
             operation: Arc::new(operation),
             ports,
+            actor: 0,
+            turns: Arc::default(),
         }
+    }
+
+    /// Tells this process's decisions from those of every other: a number drawn at its start.
+    #[must_use]
+    pub fn acting_as(self, actor: u64) -> Self {
+        Self { actor, ..self }
+    }
+
+    fn next_turn(&self) -> (u64, u64) {
+        (self.actor, self.turns.fetch_add(1, Ordering::Relaxed))
     }
 
     fn now(&self) -> Timestamp {

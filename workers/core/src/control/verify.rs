@@ -45,7 +45,7 @@ impl Control {
         Ok(verified)
     }
 
-    /// Whether there was an answer.
+    /// Whether there was an answer that can be believed.
     async fn verify_job(&self, scope: &ScopeName, job: &Job) -> Result<bool, ControlError> {
         let target = RegistrationTarget {
             scope: scope.clone(),
@@ -68,9 +68,13 @@ impl Control {
             }
         };
         let changed = self
-            .change_job(job.key, |known, now| known?.looked_up(&lookup, now))
+            .change_job(job.key, |known, now| {
+                known?.looked_up(&lookup, &self.operation.classes, now)
+            })
             .await?;
-        let demand = changed.is_some_and(|(job, _)| job.is_demand());
+        let (demand, again) = changed.map_or((false, false), |(job, _)| {
+            (job.is_demand(), job.needs_verification())
+        });
         self.report(&Happening::Verified {
             job: job.key,
             answer: match lookup {
@@ -86,6 +90,6 @@ impl Control {
             },
             demand,
         });
-        Ok(true)
+        Ok(!again)
     }
 }

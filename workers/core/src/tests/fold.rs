@@ -1,7 +1,8 @@
 use proptest::prelude::*;
 use stoker_intake::{Action, EventKind, JobEvent};
 
-use super::{NOW, event, fixtures};
+use super::{NOW, class, event, fixtures};
+use crate::class::Classes;
 use crate::job::{BELIEVED_FOR, Job, JobPhase, Standing, fold};
 use crate::ports::JobLookup;
 use crate::time::Timestamp;
@@ -115,26 +116,50 @@ fn what_github_says_of_a_job_decides_whether_it_is_demand() {
     };
     let labels = vec!["linux".to_owned()];
 
-    let queued = job.looked_up(&JobLookup::Queued { labels }, NOW).unwrap();
+    let queued = job
+        .looked_up(&JobLookup::Queued { labels }, &classes(), NOW)
+        .unwrap();
     assert!(queued.is_demand());
-    let running = job.looked_up(&status("in_progress"), NOW).unwrap();
+    let running = job
+        .looked_up(&status("in_progress"), &classes(), NOW)
+        .unwrap();
     assert_eq!(running.phase, JobPhase::InProgress);
-    let over = job.looked_up(&status("completed"), NOW).unwrap();
+    let over = job
+        .looked_up(&status("completed"), &classes(), NOW)
+        .unwrap();
     assert_eq!(over.phase, JobPhase::Ended);
     assert_eq!(over.ended_at, Some(NOW));
 }
 
 #[test]
-fn a_job_that_github_denied_is_not_asked_about_again_but_its_queued_still_counts() {
-    let job = fold_all(&[check_run()]).unwrap();
+fn a_job_that_github_denies_is_asked_about_three_times_and_its_queued_still_counts() {
     let waiting = JobLookup::NotQueued {
         status: "waiting".to_owned(),
     };
     for lookup in [waiting, JobLookup::Unknown] {
-        let denied = job.looked_up(&lookup, NOW).unwrap();
-        assert!(!denied.is_demand());
-        assert!(!denied.needs_verification());
-        let queued = fold(Some(&denied), &event(Action::Queued), job.scope, NOW).unwrap();
+        let mut job = fold_all(&[check_run()]).unwrap();
+        for _ in 0..3 {
+            assert!(job.needs_verification());
+            job = job.looked_up(&lookup, &classes(), NOW).unwrap();
+            assert!(!job.is_demand());
+        }
+        assert!(!job.needs_verification());
+        let queued = fold(Some(&job), &event(Action::Queued), job.scope, NOW).unwrap();
         assert!(queued.is_demand());
     }
+}
+
+#[test]
+fn a_looked_up_job_that_no_class_fits_is_no_demand() {
+    let labels = vec!["ubuntu-latest".to_owned()];
+    let job = fold_all(&[check_run()])
+        .unwrap()
+        .looked_up(&JobLookup::Queued { labels }, &classes(), NOW)
+        .unwrap();
+    assert!(!job.is_demand());
+    assert!(!job.needs_verification());
+}
+
+fn classes() -> Classes {
+    Classes::new(vec![class("linux", &["self-hosted", "linux"], 10)]).unwrap()
 }

@@ -26,6 +26,8 @@ use bindings::scale_up_part::exports::stoker::policy::scale_up;
 use bindings::scale_up_part::stoker::policy::facts;
 
 /// The interface's name in a component of this version.
+pub(crate) const LOGGING: &str = "stoker:policy/logging@0.1.0";
+/// The interface's name in a component of this version.
 pub(crate) const ABOUT: &str = "stoker:policy/about@0.1.0";
 /// The interface's name in a component of this version.
 pub(crate) const SCALE_UP: &str = "stoker:policy/scale-up@0.1.0";
