@@ -22,6 +22,7 @@ help: ## this list
 	echo "make clean     remove what was built here (not the shared cache of tools)"
 
 demo:
+	scripts/check-rust
 	$(say) "building stoker (the first time takes a few minutes)"
 	$(CARGO) build --locked -p stoker-cli
 	$(say) "building the default policy"
@@ -42,6 +43,7 @@ test: setup
 check: fmt clippy
 
 fmt:
+	scripts/check-rust
 	$(say) "formatting"
 	$(CARGO) fmt --all --check
 
@@ -54,6 +56,7 @@ clippy:
 
 setup:
 	$(say) "set-up"
+	scripts/check-rust
 	scripts/setup-wasm
 	scripts/setup-python
 	scripts/setup-edge

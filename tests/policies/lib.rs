@@ -68,9 +68,13 @@ macro_rules! policy {
             fn decide(
                 situation: $crate::sdk::facts::Situation,
             ) -> Result<$crate::sdk::scale_up::Plan, String> {
-                $decide(situation)
+                $decide(&situation)
             }
         }
+
+        // Natively nobody calls it.
+        #[cfg(not(target_arch = "wasm32"))]
+        const _: Policy = Policy;
 
         #[cfg(target_arch = "wasm32")]
         mod exports {

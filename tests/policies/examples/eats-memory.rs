@@ -1,9 +1,12 @@
 //! Wants all the memory there is.
 
+// Every policy's `decide` may refuse.
+#![allow(clippy::unnecessary_wraps)]
+
 use stoker_test_policies::sdk::facts::Situation;
 use stoker_test_policies::sdk::scale_up::Plan;
 
-fn decide(situation: Situation) -> Result<Plan, String> {
+fn decide(situation: &Situation) -> Result<Plan, String> {
     let mut hoard: Vec<Vec<u8>> = Vec::new();
     loop {
         // Never touched, so that the fuel lasts longer than the memory.

@@ -1,10 +1,13 @@
 //! Launches one runner of the first class on demand, whatever is asked, and far more than allowed if
 //! the settings say so (`{"greedy": true}`).
 
+// Every policy's `decide` may refuse.
+#![allow(clippy::unnecessary_wraps)]
+
 use stoker_test_policies::sdk::facts::{Capacity, Situation};
 use stoker_test_policies::sdk::scale_up::{Launch, Plan};
 
-fn decide(situation: Situation) -> Result<Plan, String> {
+fn decide(situation: &Situation) -> Result<Plan, String> {
     let greedy = situation.settings.contains("\"greedy\":true");
     let jobs: Vec<u32> = (0..).take(situation.pending.len()).collect();
     let mut plan = stoker_test_policies::empty();

@@ -1,9 +1,12 @@
 //! Calls itself without end.
 
+// Every policy's `decide` may refuse.
+#![allow(clippy::unnecessary_wraps)]
+
 use stoker_test_policies::sdk::facts::Situation;
 use stoker_test_policies::sdk::scale_up::Plan;
 
-fn decide(situation: Situation) -> Result<Plan, String> {
+fn decide(situation: &Situation) -> Result<Plan, String> {
     Err(deeper(u64::from(situation.seed)).to_string())
 }
 

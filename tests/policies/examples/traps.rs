@@ -1,9 +1,12 @@
 //! Panics.
 
+// Every policy's `decide` may refuse.
+#![allow(clippy::unnecessary_wraps)]
+
 use stoker_test_policies::sdk::facts::Situation;
 use stoker_test_policies::sdk::scale_up::Plan;
 
-fn decide(situation: Situation) -> Result<Plan, String> {
+fn decide(situation: &Situation) -> Result<Plan, String> {
     let none: Option<Plan> = std::hint::black_box(None);
     assert!(
         none.is_some() || situation.pending.len() > 1_000_000,

@@ -1,5 +1,8 @@
 //! The policy host with real components: the shipped policy, and hostile ones.
 
+// Everything here is a test, and a test that can't go on is to say where.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 mod fixtures;
 mod hostile;
 mod resolution;
