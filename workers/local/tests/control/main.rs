@@ -1,0 +1,201 @@
+//! One act after another over a real ledger, with a fleet, a GitHub and a parameter store that fail as
+//! they are told.
+
+// Everything here is a test, and a test that can't go on is to say where.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod world;
+
+use stoker_core::control::{Acted, Folded};
+use stoker_core::intent::Instance;
+use stoker_core::job::JobPhase;
+use stoker_core::ports::Ledger as _;
+use stoker_core::runner::{RunnerNews, RunnerPhase};
+use stoker_intake::{Action, JobEvent};
+
+use world::World;
+
+#[tokio::test]
+async fn a_waiting_job_gets_one_runner_however_often_its_scope_is_acted_on() {
+    let world = World::new();
+    world.queue(1).await;
+    for _ in 0..3 {
+        assert_eq!(world.act().await, Acted::Done);
+    }
+    assert_eq!(world.fleet().launched.len(), 1);
+    let state = world.state().await;
+    assert_eq!(state.runners[0].phase, RunnerPhase::Booting);
+    assert!(state.intents.is_empty());
+}
+
+#[tokio::test]
+async fn a_launch_whose_answer_was_lost_is_found_and_not_made_again() {
+    let world = World::new();
+    world.queue(1).await;
+    world.fleet().answers_get_lost = true;
+    assert_eq!(world.act().await, Acted::TryAgain);
+    assert_eq!(world.state().await.intents.len(), 1);
+    world.fleet().answers_get_lost = false;
+    assert_eq!(world.act().await, Acted::Done);
+    assert_eq!(world.fleet().launched.len(), 1);
+    assert_eq!(world.state().await.runners.len(), 1);
+}
+
+#[tokio::test]
+async fn while_a_launch_is_unsettled_its_jobs_get_no_other() {
+    let world = World::new();
+    world.queue(1).await;
+    world.fleet().down = true;
+    for _ in 0..3 {
+        assert_eq!(world.act().await, Acted::TryAgain);
+    }
+    assert_eq!(world.state().await.intents.len(), 1);
+    world.fleet().down = false;
+    assert_eq!(world.act().await, Acted::Done);
+    assert_eq!(world.fleet().launched.len(), 1);
+}
+
+#[tokio::test]
+async fn a_launch_that_stayed_without_an_outcome_is_given_up_and_not_made_hours_later() {
+    let world = World::new();
+    world.queue(1).await;
+    world.fleet().down = true;
+    world.act().await;
+    let old = world.state().await.intents[0].id.clone();
+    world.complete(1).await;
+    world.fleet().down = false;
+    world.pass(5 * 3_600);
+    world.queue(2).await;
+    world.act().await;
+    assert!(!world.fleet().launched.contains_key(&old));
+    assert!(world.state().await.intents.is_empty());
+    assert_eq!(world.state().await.runners.len(), 1, "the new job's");
+}
+
+#[tokio::test]
+async fn an_instance_that_ended_before_it_was_booked_is_no_supply() {
+    let world = World::new();
+    world.queue(1).await;
+    world.fleet().answers_get_lost = true;
+    world.act().await;
+    for instances in world.fleet().launched.values_mut() {
+        for instance in instances {
+            *instance = Instance {
+                gone: true,
+                ..instance.clone()
+            };
+        }
+    }
+    world.fleet().answers_get_lost = false;
+    world.act().await;
+    let runners = world.state().await.runners;
+    assert_eq!(runners.len(), 1, "the one that replaces it");
+    assert_eq!(world.fleet().launched.len(), 2);
+}
+
+#[tokio::test]
+async fn an_instance_that_can_not_be_registered_is_terminated_and_its_job_served_later() {
+    let world = World::new();
+    world.queue(1).await;
+    world.github().down = true;
+    assert_eq!(world.act().await, Acted::TryAgain);
+    assert_eq!(world.fleet().terminated.len(), 1);
+    assert!(world.state().await.runners.is_empty());
+    world.github().down = false;
+    assert_eq!(world.act().await, Acted::Done);
+    assert_eq!(world.state().await.runners.len(), 1);
+    assert_eq!(world.fleet().terminated.len(), 1);
+}
+
+#[tokio::test]
+async fn an_instance_whose_configuration_was_not_written_is_terminated_and_can_not_read_it() {
+    let world = World::new();
+    world.queue(1).await;
+    world.parameters().answers_get_lost = true;
+    assert_eq!(world.act().await, Acted::TryAgain);
+    assert_eq!(world.fleet().terminated.len(), 1);
+    assert!(world.parameters().written.is_empty());
+}
+
+#[tokio::test]
+async fn a_runner_that_may_have_its_configuration_is_never_taken_for_one_that_has_none() {
+    let world = World::new();
+    world.queue(1).await;
+    world.act().await;
+    let runner = world.state().await.runners.remove(0);
+    // The act died right after it wrote the configuration; the instance is up and works.
+    world.act().await;
+    assert!(world.fleet().terminated.is_empty());
+    let job = world.job_key(1);
+    world
+        .control
+        .fold_runner(runner.scope, &runner.instance, &RunnerNews::Took(job))
+        .await
+        .unwrap();
+    world.act().await;
+    assert!(world.fleet().terminated.is_empty());
+}
+
+#[tokio::test]
+async fn the_end_of_a_job_asks_for_an_act_again_when_the_first_request_was_lost() {
+    let world = World::new();
+    world.queue(1).await;
+    world.acts().down = true;
+    assert!(world.control.fold(&world.completed(1)).await.is_err());
+    world.acts().down = false;
+    world.acts().asked.clear();
+    world.control.fold(&world.completed(1)).await.unwrap();
+    assert_eq!(world.acts().asked.len(), 1);
+}
+
+#[tokio::test]
+async fn news_of_a_job_that_nobody_waited_for_asks_for_nothing() {
+    let world = World::new();
+    world.control.fold(&world.completed(1)).await.unwrap();
+    assert!(world.acts().asked.is_empty());
+    let job = world.ledger.job(world.job_key(1)).await.unwrap().unwrap();
+    assert_eq!(job.phase, JobPhase::Ended);
+}
+
+#[tokio::test]
+async fn the_end_of_a_stored_job_is_heard_even_if_no_class_fits_it_any_more() {
+    let world = World::new();
+    world.queue(1).await;
+    let ended = JobEvent {
+        labels: Some(vec!["renamed".to_owned()]),
+        ..world.completed(1)
+    };
+    assert!(matches!(
+        world.control.fold(&ended).await.unwrap(),
+        Folded::New(_)
+    ));
+    assert!(world.state().await.jobs.is_empty());
+    let stranger = JobEvent {
+        action: Action::Completed,
+        ..JobEvent {
+            labels: Some(vec!["renamed".to_owned()]),
+            ..world.completed(2)
+        }
+    };
+    assert_eq!(
+        world.control.fold(&stranger).await.unwrap(),
+        Folded::NotOurs
+    );
+}
+
+#[tokio::test]
+async fn of_two_who_act_at_the_same_time_one_decides() {
+    let world = World::new();
+    world.queue(1).await;
+    let (one, other) = tokio::join!(world.act(), world.act());
+    assert!(one == Acted::Done || other == Acted::Done);
+    world.act().await;
+    let alive = world
+        .state()
+        .await
+        .runners
+        .iter()
+        .filter(|runner| runner.is_live())
+        .count();
+    assert_eq!(alive, 1);
+}

@@ -1,0 +1,350 @@
+//! The ports, as the tests want them.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use async_trait::async_trait;
+use stoker_core::boot::{InstanceConfiguration, Registration};
+use stoker_core::class::{Capacity, Classes};
+use stoker_core::contract::Fixtures;
+use stoker_core::control::{Acted, Control, Ports};
+use stoker_core::happening::Happening;
+use stoker_core::ids::{Deployment, InstanceId, IntentId, JobKey, RunnerNames, ScopeKey};
+use stoker_core::intent::{Instance, Intent, Launched};
+use stoker_core::limits::{BOOT_TIME, JOBS_SHOWN, Operation, RunnerLevel, RunnerMode};
+use stoker_core::plan::{DecidedBy, Launch, Plan, PolicyLevel, Proposal};
+use stoker_core::ports::{
+    ActQueue, ActQueueError, ActRequest, Clock, ConfigurationError, Configurations, Fleet,
+    FleetError, GitHub, GitHubError, JobLookup, Ledger as _, RegistrationTarget, Reporter,
+    RunnerSpec, ScaleUpDecider, ScopeState,
+};
+use stoker_core::situation::{PhaseFacts, ScopeName, Situation};
+use stoker_core::time::Timestamp;
+use stoker_intake::{Action, JobEvent, JobId};
+use stoker_local::{Database, SqliteLedger};
+
+const START: Timestamp = Timestamp(1_800_000_000);
+
+/// What the fleet is told, and what it did.
+#[derive(Default)]
+pub(crate) struct FleetState {
+    pub(crate) down: bool,
+    pub(crate) answers_get_lost: bool,
+    pub(crate) launched: HashMap<IntentId, Vec<Instance>>,
+    pub(crate) terminated: BTreeSet<InstanceId>,
+}
+
+/// What GitHub is told.
+#[derive(Default)]
+pub(crate) struct GitHubState {
+    pub(crate) down: bool,
+}
+
+/// What the parameter store is told, and what is in it.
+#[derive(Default)]
+pub(crate) struct ParameterState {
+    pub(crate) answers_get_lost: bool,
+    pub(crate) written: BTreeSet<InstanceId>,
+}
+
+/// What the act queue is told, and what it was asked.
+#[derive(Default)]
+pub(crate) struct ActState {
+    pub(crate) down: bool,
+    pub(crate) asked: Vec<ActRequest>,
+}
+
+#[derive(Default)]
+struct Outside {
+    now: Mutex<u64>,
+    fleet: Mutex<FleetState>,
+    github: Mutex<GitHubState>,
+    parameters: Mutex<ParameterState>,
+    acts: Mutex<ActState>,
+}
+
+/// A control plane over a real ledger, and the outside that it acts on.
+pub(crate) struct World {
+    pub(crate) control: Control,
+    pub(crate) ledger: SqliteLedger,
+    outside: Arc<Outside>,
+    fixtures: Fixtures,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        let fixtures = Fixtures::new(START, 1);
+        let outside = Arc::new(Outside::default());
+        *outside.now.lock().unwrap() = START.0;
+        let ledger = SqliteLedger::new(Database::in_memory().unwrap());
+        let labels = fixtures.queued_event(1, 1).labels.unwrap();
+        let classes = serde_json::json!([{
+            "name": "any", "labels": labels, "launch_template": "runners",
+            "maximum": 10, "spot_price": 0.03
+        }]);
+        let deployment: Deployment = "test".parse().unwrap();
+        let operation = Operation {
+            names: RunnerNames::new("stoker", &deployment).unwrap(),
+            deployment,
+            level: RunnerLevel::Organization,
+            mode: RunnerMode::Ephemeral,
+            runner_group: 1,
+            classes: Classes::from_json(&classes.to_string()).unwrap(),
+            scope_maximum: 10,
+            boot_time: BOOT_TIME,
+            jobs_shown: JOBS_SHOWN,
+        };
+        let control = Control::new(
+            operation,
+            Ports {
+                ledger: Arc::new(ledger.clone()),
+                fleet: Arc::<Outside>::clone(&outside),
+                github: Arc::<Outside>::clone(&outside),
+                configurations: Arc::<Outside>::clone(&outside),
+                acts: Arc::<Outside>::clone(&outside),
+                decider: Arc::new(OneEach),
+                clock: Arc::<Outside>::clone(&outside),
+                reporter: Arc::new(Silent),
+            },
+        );
+        Self {
+            control,
+            ledger,
+            outside,
+            fixtures,
+        }
+    }
+
+    fn scope(&self) -> ScopeKey {
+        self.fixtures.scope(1)
+    }
+
+    pub(crate) fn job_key(&self, n: u64) -> JobKey {
+        self.fixtures.job_key(n)
+    }
+
+    pub(crate) async fn queue(&self, n: u64) {
+        let event = self.fixtures.queued_event(1, n);
+        self.control.fold(&event).await.unwrap();
+    }
+
+    pub(crate) fn completed(&self, n: u64) -> JobEvent {
+        JobEvent {
+            action: Action::Completed,
+            conclusion: Some("cancelled".to_owned()),
+            ..self.fixtures.queued_event(1, n)
+        }
+    }
+
+    pub(crate) async fn complete(&self, n: u64) {
+        self.control.fold(&self.completed(n)).await.unwrap();
+    }
+
+    pub(crate) async fn act(&self) -> Acted {
+        self.control.act(self.scope()).await.unwrap()
+    }
+
+    pub(crate) async fn state(&self) -> ScopeState {
+        self.ledger.scope(self.scope()).await.unwrap()
+    }
+
+    pub(crate) fn pass(&self, seconds: u64) {
+        *self.outside.now.lock().unwrap() += seconds;
+    }
+
+    pub(crate) fn fleet(&self) -> MutexGuard<'_, FleetState> {
+        self.outside.fleet.lock().unwrap()
+    }
+
+    pub(crate) fn github(&self) -> MutexGuard<'_, GitHubState> {
+        self.outside.github.lock().unwrap()
+    }
+
+    pub(crate) fn parameters(&self) -> MutexGuard<'_, ParameterState> {
+        self.outside.parameters.lock().unwrap()
+    }
+
+    pub(crate) fn acts(&self) -> MutexGuard<'_, ActState> {
+        self.outside.acts.lock().unwrap()
+    }
+}
+
+impl Clock for Outside {
+    fn now(&self) -> Timestamp {
+        Timestamp(*self.now.lock().unwrap())
+    }
+}
+
+fn no_answer(intent: &Intent) -> FleetError {
+    FleetError {
+        what: format!("launch {}", intent.id),
+        problem: "no answer".to_owned(),
+    }
+}
+
+#[async_trait]
+impl Fleet for Outside {
+    async fn launch(&self, intent: &Intent) -> Result<Launched, FleetError> {
+        let mut fleet = self.fleet.lock().unwrap();
+        if fleet.down {
+            return Err(no_answer(intent));
+        }
+        let instances = fleet
+            .launched
+            .entry(intent.id.clone())
+            .or_insert_with(|| {
+                (0..intent.request.count)
+                    .map(|n| Instance {
+                        id: format!("i-{}x{n}", &intent.id.0[..12]).parse().unwrap(),
+                        instance_type: "c7i.large".to_owned(),
+                        gone: false,
+                    })
+                    .collect()
+            })
+            .clone();
+        if fleet.answers_get_lost {
+            return Err(no_answer(intent));
+        }
+        Ok(Launched {
+            instances,
+            refusals: Vec::new(),
+        })
+    }
+
+    async fn find(&self, intent: &Intent) -> Result<Launched, FleetError> {
+        let fleet = self.fleet.lock().unwrap();
+        if fleet.down {
+            return Err(no_answer(intent));
+        }
+        Ok(Launched {
+            instances: fleet.launched.get(&intent.id).cloned().unwrap_or_default(),
+            refusals: Vec::new(),
+        })
+    }
+
+    async fn terminate(&self, instances: &[InstanceId]) -> Result<(), FleetError> {
+        self.fleet
+            .lock()
+            .unwrap()
+            .terminated
+            .extend(instances.iter().cloned());
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl GitHub for Outside {
+    async fn job(
+        &self,
+        _: &RegistrationTarget,
+        _: &str,
+        _: &str,
+        _: JobId,
+    ) -> Result<JobLookup, GitHubError> {
+        Ok(JobLookup::Unknown)
+    }
+
+    async fn register(
+        &self,
+        _: &RegistrationTarget,
+        runner: &RunnerSpec,
+    ) -> Result<Registration, GitHubError> {
+        if self.github.lock().unwrap().down {
+            return Err(GitHubError {
+                what: format!("register {}", runner.name),
+                problem: "it is down".to_owned(),
+            });
+        }
+        Ok(Registration::Ephemeral("configuration".to_owned().into()))
+    }
+
+    fn page(&self, scope: &ScopeName) -> String {
+        format!("https://github.com/{scope}")
+    }
+}
+
+#[async_trait]
+impl Configurations for Outside {
+    async fn put(
+        &self,
+        instance: &InstanceId,
+        _: &InstanceConfiguration,
+    ) -> Result<(), ConfigurationError> {
+        let mut parameters = self.parameters.lock().unwrap();
+        parameters.written.insert(instance.clone());
+        if parameters.answers_get_lost {
+            return Err(ConfigurationError {
+                instance: instance.clone(),
+                what: "written",
+                problem: "no answer".to_owned(),
+            });
+        }
+        Ok(())
+    }
+
+    async fn delete(&self, instance: &InstanceId) -> Result<(), ConfigurationError> {
+        self.parameters.lock().unwrap().written.remove(instance);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl ActQueue for Outside {
+    async fn ask(&self, request: &ActRequest) -> Result<(), ActQueueError> {
+        let mut acts = self.acts.lock().unwrap();
+        if acts.down {
+            return Err(ActQueueError {
+                scope: request.scope,
+                problem: "it is down".to_owned(),
+            });
+        }
+        acts.asked.push(request.clone());
+        Ok(())
+    }
+}
+
+struct Silent;
+
+impl Reporter for Silent {
+    fn report(&self, _: Timestamp, _: &Happening) {}
+}
+
+/// One runner for each waiting job that none is on its way for.
+struct OneEach;
+
+#[async_trait]
+impl ScaleUpDecider for OneEach {
+    async fn decide(&self, situation: &Situation) -> Proposal {
+        let coming = situation
+            .runners
+            .iter()
+            .filter(|runner| {
+                matches!(
+                    runner.phase,
+                    PhaseFacts::Launching | PhaseFacts::Booting | PhaseFacts::Idle
+                )
+            })
+            .count();
+        let jobs: Vec<usize> = (coming..situation.pending.len()).collect();
+        Proposal {
+            plan: Plan {
+                launches: vec![Launch {
+                    class: 0,
+                    capacity: Capacity::Spot,
+                    count: u32::try_from(jobs.len()).unwrap(),
+                    launched_for: None,
+                    jobs,
+                    reason: "they wait".to_owned(),
+                }],
+                ..Plan::default()
+            },
+            by: DecidedBy {
+                policy: "one each".to_owned(),
+                level: PolicyLevel::BuiltIn,
+                digest: None,
+                fuel: None,
+            },
+            fallback: None,
+        }
+    }
+}
