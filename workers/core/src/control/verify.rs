@@ -45,7 +45,7 @@ impl Control {
         Ok(verified)
     }
 
-    /// Whether there was an answer that can be believed.
+    /// Whether there was an answer.
     async fn verify_job(&self, scope: &ScopeName, job: &Job) -> Result<bool, ControlError> {
         let target = RegistrationTarget {
             scope: scope.clone(),
@@ -72,9 +72,7 @@ impl Control {
                 known?.looked_up(&lookup, &self.operation.classes, now)
             })
             .await?;
-        let (demand, again) = changed.map_or((false, false), |(job, _)| {
-            (job.is_demand(), job.needs_verification())
-        });
+        let demand = changed.is_some_and(|(job, _)| job.is_demand());
         self.report(&Happening::Verified {
             job: job.key,
             answer: match lookup {
@@ -90,6 +88,7 @@ impl Control {
             },
             demand,
         });
-        Ok(!again)
+        // A denial that is not believed yet is asked about by the next act; it holds nobody up.
+        Ok(true)
     }
 }
