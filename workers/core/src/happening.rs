@@ -145,9 +145,9 @@ pub struct Decision {
     pub by: DecidedBy,
     /// Why it was not the policy that was meant to.
     pub fallback: Option<Fallback>,
-    /// Jobs that waited, and runners that were or are coming.
+    /// Jobs that waited and were shown.
     pub pending: usize,
-    /// Runners that count as supply or are busy.
+    /// Runners that were there or on their way.
     pub runners: usize,
     /// What is launched.
     pub launches: Vec<DecidedLaunch>,

@@ -41,40 +41,38 @@ impl Control {
     /// # Errors
     /// If the ledger did not answer: the request is to be delivered again.
     pub async fn act(&self, scope: ScopeKey) -> Result<Acted, ControlError> {
-        let mut acted = self.recover(scope).await?;
-        let mut borne = 0;
-        loop {
-            let state = self.ports.ledger.scope(scope).await?;
+        let mut acted = Acted::Done;
+        let mut state = self.ports.ledger.scope(scope).await?;
+        if was_left_behind(&state) {
+            acted = self.recover(scope, &state).await?;
+            state = self.ports.ledger.scope(scope).await?;
+        }
+        for _ in 0..=CONFLICTS_BORNE {
             let Some(name) = scope_name(scope, &state) else {
                 return Ok(acted);
             };
             let verified = self.verify(&name, &state).await?;
             acted = acted.and(!verified.unanswered);
-            let state = if verified.changed {
-                self.ports.ledger.scope(scope).await?
-            } else {
-                state
-            };
-            match self.decide_and_launch(scope, &name, &state).await {
-                Ok(outcome) => return Ok(acted.and(outcome == Acted::Done)),
-                // Another actor decided between our reading and our writing: nothing was done.
-                Err(ControlError::Ledger(LedgerError::Conflict(_))) if borne < CONFLICTS_BORNE => {
-                    borne += 1;
-                }
-                Err(error) => return Err(error),
+            if verified.changed {
+                state = self.ports.ledger.scope(scope).await?;
             }
+            if let Some(done) = self.decide_and_launch(scope, &name, &state).await? {
+                return Ok(acted.and(done == Acted::Done));
+            }
+            // Another actor decided between our reading and our writing: nothing was done.
+            state = self.ports.ledger.scope(scope).await?;
         }
+        Err(LedgerError::Conflict(format!("scope {scope}")).into())
     }
 
     /// Takes up what an act that died left behind: launches without an outcome, and instances without
     /// a configuration.
-    async fn recover(&self, scope: ScopeKey) -> Result<Acted, ControlError> {
-        let state = self.ports.ledger.scope(scope).await?;
+    async fn recover(&self, scope: ScopeKey, state: &ScopeState) -> Result<Acted, ControlError> {
         let mut acted = Acted::Done;
         for intent in &state.intents {
             match self.take_up(intent).await {
                 Ok(launched) => {
-                    let target = target_of(scope, &state);
+                    let target = target_of(scope, state);
                     acted = acted.and(self.settle(intent, launched, target.as_ref()).await?);
                 }
                 Err(error) => {
@@ -126,12 +124,13 @@ impl Control {
         Ok(repeated)
     }
 
+    /// Decides, and does what was decided. None: another actor decided meanwhile, and nothing was done.
     async fn decide_and_launch(
         &self,
         scope: ScopeKey,
         name: &ScopeName,
         state: &ScopeState,
-    ) -> Result<Acted, ControlError> {
+    ) -> Result<Option<Acted>, ControlError> {
         let now = self.now();
         let situation = situation(&self.operation, name.clone(), state, now);
         let proposal = self.ports.decider.decide(&situation).await;
@@ -149,11 +148,12 @@ impl Control {
             .enumerate()
             .map(|(place, launch)| intent(&id, place, launch, scope, &situation))
             .collect();
-        self.save(scope, state.version, &id, &intents).await?;
+        if !self.save(scope, state.version, &id, &intents).await? {
+            return Ok(None);
+        }
         self.report(&Happening::Decided(Box::new(decision(
             &id, scope, name, &proposal, &granted, &intents, &situation,
         ))));
-        self.note_deferrals(&proposal, &situation).await?;
         let target = target_of(scope, state);
         let mut launches = Vec::new();
         for intent in &intents {
@@ -163,24 +163,33 @@ impl Control {
         for done in join_all(launches).await {
             acted = acted.and(done?);
         }
-        Ok(acted)
+        // Last: runners are waited for, reasons are not.
+        self.note_deferrals(&proposal, &situation).await?;
+        Ok(Some(acted))
     }
 
-    /// A decision that launches nothing changes nothing, so it needs no fence.
+    /// Whether the decision stands: false if the scope was decided meanwhile. One that launches nothing
+    /// changes nothing, so it needs no fence.
     async fn save(
         &self,
         scope: ScopeKey,
         seen: ScopeVersion,
         id: &DecisionId,
         intents: &[Intent],
-    ) -> Result<(), ControlError> {
-        if !intents.is_empty() {
-            self.ports
-                .ledger
-                .save_decision(scope, seen, id, intents)
-                .await?;
+    ) -> Result<bool, ControlError> {
+        if intents.is_empty() {
+            return Ok(true);
         }
-        Ok(())
+        match self
+            .ports
+            .ledger
+            .save_decision(scope, seen, id, intents)
+            .await
+        {
+            Ok(_version) => Ok(true),
+            Err(LedgerError::Conflict(_)) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Writes down why jobs wait, where the reason is another than the last time.
@@ -299,6 +308,15 @@ impl Control {
             revision: 0,
         }
     }
+}
+
+/// Whether an act that died left something to take up.
+fn was_left_behind(state: &ScopeState) -> bool {
+    !state.intents.is_empty()
+        || state
+            .runners
+            .iter()
+            .any(|runner| runner.phase == RunnerPhase::Launching)
 }
 
 /// The job that was heard of last knows best what things are called and which installation serves.

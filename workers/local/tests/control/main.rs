@@ -184,6 +184,20 @@ async fn the_end_of_a_stored_job_is_heard_even_if_no_class_fits_it_any_more() {
 }
 
 #[tokio::test]
+async fn a_reason_that_can_not_be_written_down_keeps_no_runner_from_being_launched() {
+    let world = World::new();
+    world.queue(1).await;
+    world.act().await;
+    world.queue(2).await;
+    world.contend_jobs();
+    let acted = world.control.act(world.scope()).await;
+    assert!(acted.is_err(), "the request is delivered again");
+    assert_eq!(world.fleet().launched.len(), 2);
+    assert_eq!(world.state().await.runners.len(), 2);
+    assert!(world.state().await.intents.is_empty());
+}
+
+#[tokio::test]
 async fn of_two_who_act_at_the_same_time_one_decides() {
     let world = World::new();
     world.queue(1).await;

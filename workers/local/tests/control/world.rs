@@ -9,15 +9,19 @@ use stoker_core::class::{Capacity, Classes};
 use stoker_core::contract::Fixtures;
 use stoker_core::control::{Acted, Control, Ports};
 use stoker_core::happening::Happening;
-use stoker_core::ids::{Deployment, InstanceId, IntentId, JobKey, RunnerNames, ScopeKey};
+use stoker_core::ids::{
+    DecisionId, Deployment, InstanceId, IntentId, JobKey, RunnerNames, ScopeKey, ScopeVersion,
+};
 use stoker_core::intent::{Instance, Intent, Launched};
+use stoker_core::job::Job;
 use stoker_core::limits::{BOOT_TIME, JOBS_SHOWN, Operation, RunnerLevel, RunnerMode};
-use stoker_core::plan::{DecidedBy, Launch, Plan, PolicyLevel, Proposal};
+use stoker_core::plan::{DecidedBy, Deferral, Launch, Plan, PolicyLevel, Proposal};
 use stoker_core::ports::{
     ActQueue, ActQueueError, ActRequest, Clock, ConfigurationError, Configurations, Fleet,
-    FleetError, GitHub, GitHubError, JobLookup, Ledger as _, RegistrationTarget, Reporter,
-    RunnerSpec, ScaleUpDecider, ScopeState,
+    FleetError, GitHub, GitHubError, JobLookup, Ledger, LedgerError, RegistrationTarget, Reporter,
+    RunnerSpec, ScaleUpDecider, ScopeState, Settlement,
 };
+use stoker_core::runner::Runner;
 use stoker_core::situation::{PhaseFacts, ScopeName, Situation};
 use stoker_core::time::Timestamp;
 use stoker_intake::{Action, JobEvent, JobId};
@@ -61,6 +65,8 @@ struct Outside {
     github: Mutex<GitHubState>,
     parameters: Mutex<ParameterState>,
     acts: Mutex<ActState>,
+    /// Somebody else writes every job first.
+    jobs_are_contended: Mutex<bool>,
 }
 
 /// A control plane over a real ledger, and the outside that it acts on.
@@ -97,7 +103,10 @@ impl World {
         let control = Control::new(
             operation,
             Ports {
-                ledger: Arc::new(ledger.clone()),
+                ledger: Arc::new(ContendedLedger {
+                    ledger: ledger.clone(),
+                    outside: Arc::clone(&outside),
+                }),
                 fleet: Arc::<Outside>::clone(&outside),
                 github: Arc::<Outside>::clone(&outside),
                 configurations: Arc::<Outside>::clone(&outside),
@@ -115,7 +124,7 @@ impl World {
         }
     }
 
-    fn scope(&self) -> ScopeKey {
+    pub(crate) fn scope(&self) -> ScopeKey {
         self.fixtures.scope(1)
     }
 
@@ -162,6 +171,10 @@ impl World {
 
     pub(crate) fn parameters(&self) -> MutexGuard<'_, ParameterState> {
         self.outside.parameters.lock().unwrap()
+    }
+
+    pub(crate) fn contend_jobs(&self) {
+        *self.outside.jobs_are_contended.lock().unwrap() = true;
     }
 
     pub(crate) fn acts(&self) -> MutexGuard<'_, ActState> {
@@ -303,6 +316,58 @@ impl ActQueue for Outside {
     }
 }
 
+/// The real ledger, and other writers of its jobs when the test wants them.
+struct ContendedLedger {
+    ledger: SqliteLedger,
+    outside: Arc<Outside>,
+}
+
+#[async_trait]
+impl Ledger for ContendedLedger {
+    async fn job(&self, key: JobKey) -> Result<Option<Job>, LedgerError> {
+        self.ledger.job(key).await
+    }
+
+    async fn put_job(&self, job: &Job) -> Result<(), LedgerError> {
+        if *self.outside.jobs_are_contended.lock().unwrap() {
+            return Err(LedgerError::Conflict(format!("job {}", job.key)));
+        }
+        self.ledger.put_job(job).await
+    }
+
+    async fn scope(&self, scope: ScopeKey) -> Result<ScopeState, LedgerError> {
+        self.ledger.scope(scope).await
+    }
+
+    async fn save_decision(
+        &self,
+        scope: ScopeKey,
+        seen: ScopeVersion,
+        decision: &DecisionId,
+        intents: &[Intent],
+    ) -> Result<ScopeVersion, LedgerError> {
+        self.ledger
+            .save_decision(scope, seen, decision, intents)
+            .await
+    }
+
+    async fn settle(&self, settlement: &Settlement) -> Result<(), LedgerError> {
+        self.ledger.settle(settlement).await
+    }
+
+    async fn runner(
+        &self,
+        scope: ScopeKey,
+        instance: &InstanceId,
+    ) -> Result<Option<Runner>, LedgerError> {
+        self.ledger.runner(scope, instance).await
+    }
+
+    async fn put_runner(&self, runner: &Runner) -> Result<(), LedgerError> {
+        self.ledger.put_runner(runner).await
+    }
+}
+
 struct Silent;
 
 impl Reporter for Silent {
@@ -335,6 +400,11 @@ impl ScaleUpDecider for OneEach {
                     launched_for: None,
                     jobs,
                     reason: "they wait".to_owned(),
+                }],
+                deferrals: vec![Deferral {
+                    jobs: (0..coming.min(situation.pending.len())).collect(),
+                    retry_after: None,
+                    reason: "one is on its way".to_owned(),
                 }],
                 ..Plan::default()
             },
