@@ -9,13 +9,15 @@
 //! there, the Lambdas put AWS and GitHub there.
 //!
 //! Modules in reading order: [`ids`], [`time`], [`class`], [`job`], [`runner`], [`intent`],
-//! [`situation`], [`plan`], [`guardrails`], [`boot`], [`ports`], [`happening`], [`control`].
+//! [`situation`], [`plan`], [`guardrails`], [`distribution`], [`boot`], [`ports`], [`happening`],
+//! [`control`].
 
 pub mod boot;
 pub mod class;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
 pub mod control;
+pub mod distribution;
 pub mod guardrails;
 pub mod happening;
 pub mod ids;

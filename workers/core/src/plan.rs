@@ -1,5 +1,7 @@
 //! What a policy wants, and what is made of it.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::class::Capacity;
@@ -44,6 +46,36 @@ pub struct Deferral {
     pub reason: String,
 }
 
+/// What becomes of a runner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fate {
+    /// It stays.
+    Keep,
+    /// It goes.
+    Retire,
+}
+
+/// What becomes of some runners, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// Positions in [`crate::situation::Situation::runners`].
+    pub runners: Vec<usize>,
+    /// What becomes of them.
+    pub fate: Fate,
+    /// Why.
+    pub reason: String,
+}
+
+/// What a scale-down policy wants, in positions of the situation that it was shown.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ScaleDownPlan {
+    /// A runner that none names is kept; so is one that two name differently.
+    pub verdicts: Vec<Verdict>,
+    /// What the policy wrote down besides.
+    pub notes: Vec<String>,
+}
+
 /// Where the policy that decided was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -71,6 +103,57 @@ pub struct DecidedBy {
     pub fuel: Option<u64>,
 }
 
+/// What the policy host adds to a situation before a policy sees it: with the situation and the
+/// policy's digest, all that a replay needs.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Basis {
+    /// The merged settings, a JSON object.
+    pub settings: String,
+    /// The merged settings of repositories that have some of their own, by their position in
+    /// [`crate::situation::Situation::repositories`].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub repository_settings: BTreeMap<usize, String>,
+    /// The time in the zones that the policy asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub zones: Vec<ZoneTime>,
+}
+
+/// The time in a zone, by the host's zone data.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ZoneTime {
+    /// IANA name, such as `Europe/Berlin`.
+    pub zone: String,
+    /// Such as 2026.
+    pub year: u16,
+    /// 1 to 12.
+    pub month: u8,
+    /// 1 to 31.
+    pub day: u8,
+    /// 1 (Monday) to 7 (Sunday).
+    pub weekday: u8,
+    /// 0 to 23.
+    pub hour: u8,
+    /// 0 to 59.
+    pub minute: u8,
+    /// Minutes east of UTC now.
+    pub utc_offset: i16,
+    /// The next change of the offset within a week: in how many seconds, and to what.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_change: Option<(u32, i16)>,
+}
+
+/// Who decides when a policy fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Instead {
+    /// What was good before: the policy, or the settings, as they were.
+    Previous,
+    /// The built-in rules.
+    BuiltIn,
+    /// Nobody: the operator wants nothing to be launched or retired then.
+    Hold,
+}
+
 /// Why the policy that should have decided did not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fallback {
@@ -82,15 +165,19 @@ pub struct Fallback {
     pub level: Option<PolicyLevel>,
     /// Its digest, where it could be read.
     pub digest: Option<ArtifactDigest>,
+    /// Who decided instead.
+    pub instead: Instead,
 }
 
 /// A decision before the guardrails.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Proposal {
+pub struct Proposal<P = Plan> {
     /// What is wanted.
-    pub plan: Plan,
+    pub plan: P,
     /// By whom.
     pub by: DecidedBy,
+    /// What it was shown besides the situation.
+    pub basis: Basis,
     /// Why it was not the policy that was meant to.
     pub fallback: Option<Fallback>,
 }

@@ -8,12 +8,13 @@ use stoker_intake::{InstallationId, JobId};
 use thiserror::Error;
 
 use crate::boot::{InstanceConfiguration, Registration};
+use crate::distribution::{Distribution, SyncPlan};
 use crate::happening::Happening;
 use crate::ids::{DecisionId, InstanceId, IntentId, JobKey, ScopeKey, ScopeVersion};
 use crate::intent::{Intent, Launched};
 use crate::job::Job;
 use crate::limits::RunnerMode;
-use crate::plan::Proposal;
+use crate::plan::{Proposal, ScaleDownPlan};
 use crate::runner::Runner;
 use crate::situation::{ScopeName, Situation};
 use crate::time::Timestamp;
@@ -317,4 +318,18 @@ pub struct PolicyStoreError {
 pub trait ScaleUpDecider: Send + Sync {
     /// Asks the policy of that scope. Every position in the plan exists in the situation.
     async fn decide(&self, situation: &Situation) -> Proposal;
+}
+
+/// Who decides which runners to retire; see [`ScaleUpDecider`].
+#[async_trait]
+pub trait ScaleDownDecider: Send + Sync {
+    /// Asks the policy of that scope.
+    async fn decide(&self, situation: &Situation) -> Proposal<ScaleDownPlan>;
+}
+
+/// Who decides which versions of the runner to mirror and to offer; see [`ScaleUpDecider`].
+#[async_trait]
+pub trait SyncDecider: Send + Sync {
+    /// Asks the deployment's policy. Every version in the plan is one of the releases.
+    async fn decide(&self, distribution: &Distribution) -> Proposal<SyncPlan>;
 }

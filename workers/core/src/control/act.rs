@@ -12,7 +12,7 @@ use crate::job::Job;
 use crate::plan::{Launch, Proposal};
 use crate::ports::{FleetError, LedgerError, RegistrationTarget, ScopeState, Settlement};
 use crate::runner::{Runner, RunnerPhase};
-use crate::situation::{ScopeName, Situation, UNSETTLED_IS_SUPPLY_FOR, situation};
+use crate::situation::{ScopeName, Situation, Trigger, UNSETTLED_IS_SUPPLY_FOR, situation};
 use crate::time::Timestamp;
 
 /// How many jobs are written at once: the ledger takes more, but an act has other things to do.
@@ -132,7 +132,7 @@ impl Control {
         state: &ScopeState,
     ) -> Result<Option<Acted>, ControlError> {
         let now = self.now();
-        let situation = situation(&self.operation, name.clone(), state, now);
+        let situation = situation(&self.operation, name.clone(), state, Trigger::Jobs, now);
         let proposal = self.ports.decider.decide(&situation).await;
         let granted = guardrails::clamp(&proposal.plan, &situation);
         let id = DecisionId::new(

@@ -5,7 +5,7 @@ use crate::class::Capacity;
 use crate::guardrails::{LAUNCHES_PER_DECISION, Rule, clamp};
 use crate::plan::{Launch, Plan};
 use crate::ports::ScopeState;
-use crate::situation::{ScopeName, Situation, situation};
+use crate::situation::{ScopeName, Situation, Trigger, situation};
 
 /// A scope with room for 10 runners, and classes for 3 and 20 of them; the second has no spot price.
 fn room() -> Situation {
@@ -16,7 +16,13 @@ fn room() -> Situation {
         repository: None,
     };
     let operation = operation(vec![class("first", &["linux"], 3), second]);
-    situation(&operation, scope, &ScopeState::default(), NOW)
+    situation(
+        &operation,
+        scope,
+        &ScopeState::default(),
+        Trigger::Jobs,
+        NOW,
+    )
 }
 
 fn launch(class: usize, capacity: Capacity, count: u32) -> Launch {

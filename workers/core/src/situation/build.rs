@@ -1,194 +1,30 @@
-//! Everything a policy may know about a fleet, built from the ledger's view of a scope.
-//!
-//! The shapes follow the contract (`wit/`), with tables and positions in place of repeated strings.
-//! Every list is in a stated order, so that equal states give equal situations.
+//! From the ledger's view of a scope to a situation.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use serde::{Deserialize, Serialize};
-use stoker_intake::{RepositoryId, Visibility};
+use stoker_intake::RepositoryId;
 
-use crate::class::{Capacity, Classes, RunnerClass};
-use crate::ids::{ClassName, JobKey, ScopeVersion};
+use super::{
+    ClassFacts, Headroom, LabelSet, PendingJob, PhaseFacts, Recent, RepositoryFacts, RunnerFacts,
+    ScopeName, Situation, Spend, Trigger,
+};
+use crate::class::Classes;
+use crate::ids::{ClassName, ScopeVersion};
 use crate::job::Job;
 use crate::limits::Operation;
 use crate::ports::ScopeState;
 use crate::runner::{Runner, RunnerPhase};
 use crate::time::Timestamp;
 
-/// What a scope is called.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ScopeName {
-    /// The owner's login, in lower case.
-    pub owner: String,
-    /// The repository's name, in lower case; none: the whole organisation.
-    pub repository: Option<String>,
-}
-
-impl std::fmt::Display for ScopeName {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match &self.repository {
-            Some(repository) => write!(f, "{}/{repository}", self.owner),
-            None => f.write_str(&self.owner),
-        }
-    }
-}
-
-/// A repository that has jobs or runners here. Ordered by name.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RepositoryFacts {
-    /// GitHub's id. Not shown to policies.
-    pub id: RepositoryId,
-    /// Its name without the owner.
-    pub name: String,
-    /// Who may see it.
-    pub visibility: Visibility,
-    /// Jobs that wait, shown or not.
-    pub waiting_jobs: u32,
-    /// Jobs that run.
-    pub running_jobs: u32,
-}
-
-/// One set of labels that pending jobs ask for. Ordered by labels.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LabelSet {
-    /// Lower case, sorted.
-    pub labels: Vec<String>,
-    /// Positions of the classes that satisfy it, cheapest first.
-    pub fits: Vec<usize>,
-}
-
-/// A job that waits. Ordered by `waited`, longest first, then by GitHub's id.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PendingJob {
-    /// Which job. Not shown to policies.
-    pub key: JobKey,
-    /// A position in [`Situation::repositories`].
-    pub repository: usize,
-    /// A position in [`Situation::label_sets`].
-    pub labels: usize,
-    /// The workflow's name; empty: not known.
-    pub workflow: String,
-    /// The job's name.
-    pub name: String,
-    /// The branch; empty: not known.
-    pub branch: String,
-    /// 1 for the first.
-    pub attempt: u32,
-    /// Seconds.
-    pub waited: u32,
-    /// How often a decision deferred it.
-    pub deferrals: u32,
-    /// Why, the last time.
-    pub last_deferral: Option<String>,
-}
-
-/// What a runner does, as a policy sees it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum PhaseFacts {
-    /// Asked of EC2.
-    Launching,
-    /// On its way.
-    Booting,
-    /// Waits for a job.
-    Idle,
-    /// Runs one.
-    Busy,
-    /// About to go.
-    Retiring,
-    /// Overdue: neither supply nor to be retired.
-    Unknown,
-}
-
-/// Ordered by age, oldest first, then by name.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RunnerFacts {
-    /// Its name at GitHub.
-    pub name: String,
-    /// A position in [`Situation::classes`].
-    pub class: usize,
-    /// How EC2 was asked for it.
-    pub capacity: Capacity,
-    /// What it does.
-    pub phase: PhaseFacts,
-    /// A position in [`Situation::repositories`].
-    pub launched_for: Option<usize>,
-    /// A position in [`Situation::repositories`].
-    pub serves: Option<usize>,
-    /// Seconds since its launch.
-    pub age: u32,
-    /// Seconds in this phase.
-    pub in_phase: u32,
-    /// US dollars an hour.
-    pub price: f64,
-}
-
-/// A class and what is left of its maximum. Ordered as configured.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ClassFacts {
-    /// As configured.
-    pub class: RunnerClass,
-    /// What is left of its maximum.
-    pub left: u32,
-}
-
-/// What may still be done, after every guardrail.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Headroom {
-    /// The scope's maximum.
-    pub runners_maximum: u32,
-    /// What is left of it.
-    pub runners_left: u32,
-}
-
-/// What may be shown to a policy. Which level decides and by which settings is the policy host's to
-/// add.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Situation {
-    /// The time of the decision.
-    pub now: Timestamp,
-    /// For decisions by chance; the same for the same state.
-    pub seed: u32,
-    /// Whose fleet this is.
-    pub scope: ScopeName,
-    /// See [`RepositoryFacts`].
-    pub repositories: Vec<RepositoryFacts>,
-    /// See [`LabelSet`].
-    pub label_sets: Vec<LabelSet>,
-    /// See [`ClassFacts`].
-    pub classes: Vec<ClassFacts>,
-    /// See [`PendingJob`].
-    pub pending: Vec<PendingJob>,
-    /// How many more wait than are shown.
-    pub pending_unseen: u32,
-    /// See [`RunnerFacts`].
-    pub runners: Vec<RunnerFacts>,
-    /// See [`Headroom`].
-    pub headroom: Headroom,
-    /// US dollars that the live runners have cost since the hour, the day and the month began (UTC).
-    pub spend: Spend,
-}
-
-/// US dollars.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-pub struct Spend {
-    /// Since the full hour.
-    pub this_hour: f64,
-    /// Since midnight.
-    pub today: f64,
-    /// Since the first of the month.
-    pub this_month: f64,
-}
-
 /// Builds the situation of a scope.
 pub fn situation(
     operation: &Operation,
     scope: ScopeName,
     state: &ScopeState,
+    trigger: Trigger,
     now: Timestamp,
 ) -> Situation {
-    let repositories = repositories(state);
+    let mut repositories = repositories(state);
     let place: BTreeMap<RepositoryId, usize> = repositories
         .iter()
         .enumerate()
@@ -207,15 +43,25 @@ pub fn situation(
     let known = state.runners.iter().filter(|runner| runner.is_live());
     let unsettled: u32 = state.intents.iter().map(|i| i.request.count).sum();
     let live = count(known.count()).saturating_add(unsettled);
+    let left = operation.scope_maximum.saturating_sub(live);
+    for repository in &mut repositories {
+        repository.left = left;
+    }
     Situation {
         now,
         seed: seed(state.version),
         scope,
+        trigger,
+        mode: operation.mode,
         pending_unseen: count(demand.len() - shown.len()),
         classes: classes(&operation.classes, &runners),
         headroom: Headroom {
             runners_maximum: operation.scope_maximum,
-            runners_left: operation.scope_maximum.saturating_sub(live),
+            runners_left: left,
+            launches_left: left,
+            registrations_left: left,
+            registrations_reset: 0,
+            spend_left: None,
         },
         spend: spend(&runners, now),
         repositories,
@@ -247,6 +93,9 @@ fn repositories(state: &ScopeState) -> Vec<RepositoryFacts> {
                 visibility: job.visibility,
                 waiting_jobs: 0,
                 running_jobs: 0,
+                maximum: None,
+                left: 0,
+                spent_today: 0.0,
             });
         if job.is_demand() {
             facts.waiting_jobs += 1;
@@ -329,6 +178,7 @@ fn pending(
         waited: job.queued_at.age(now),
         deferrals: job.deferrals,
         last_deferral: job.last_deferral.clone(),
+        interrupted: false,
     }
 }
 
@@ -366,6 +216,7 @@ fn runners(
                 age: runner.launched_at.age(now),
                 in_phase: runner.phase_since.age(now),
                 price: runner.price,
+                instance_type: runner.instance_type.clone(),
             })
         });
     // Of a launch without an outcome nobody knows what it gave: it is supply until it is settled, for
@@ -389,6 +240,7 @@ fn runners(
                     age,
                     in_phase: age,
                     price: intent.price,
+                    instance_type: String::new(),
                 })
             })
     });
@@ -430,6 +282,8 @@ fn classes(classes: &Classes, runners: &[RunnerFacts]) -> Vec<ClassFacts> {
                     .count(),
             )),
             class: class.clone(),
+            spot: Recent::default(),
+            on_demand: Recent::default(),
         })
         .collect()
 }
