@@ -83,6 +83,7 @@ fn situation(pending: Vec<Job>, runners: Vec<Runner>, settings: &str) -> Situati
             waiting_jobs: 0,
             running_jobs: 0,
             spent_today: 0.0,
+            settings: None,
             attributes: Vec::new(),
         }],
         label_sets: vec![
@@ -108,6 +109,7 @@ fn situation(pending: Vec<Job>, runners: Vec<Runner>, settings: &str) -> Situati
             launches_left: 100,
             registrations_left: 100,
             registrations_reset: 0,
+            spend_left: None,
         },
         runners,
         spend: Spend {

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use stoker_core::ids::ArtifactDigest;
-use stoker_core::plan::{DecidedBy, Fallback, PolicyLevel, Proposal};
+use stoker_core::plan::{Basis, DecidedBy, Fallback, Instead, PolicyLevel, Proposal};
 use stoker_core::ports::{PolicyStore, ScaleUpDecider};
 use stoker_core::situation::Situation;
 use wasmtime::Engine;
@@ -101,6 +101,7 @@ impl PolicyHost {
                 message: format!("{stale}; what was read before decided"),
                 level: Some(proposal.by.level),
                 digest: proposal.by.digest.clone(),
+                instead: Instead::Previous,
             });
         }
         Ok(proposal)
@@ -147,6 +148,7 @@ impl PolicyHost {
                     digest: Some(digest),
                     fuel: Some(decided.fuel),
                 },
+                basis: Basis::default(),
                 fallback: None,
             });
         }
@@ -219,6 +221,7 @@ fn built_in(situation: &Situation, settings: &str, fallback: Option<Fallback>) -
     Proposal {
         plan: builtin::decide(situation, settings),
         by: builtin::decided_by(),
+        basis: Basis::default(),
         fallback,
     }
 }
@@ -237,6 +240,7 @@ impl ScaleUpDecider for PolicyHost {
                     message: format!("{}; the built-in rules decided", failed.failure),
                     level: failed.level,
                     digest: failed.digest,
+                    instead: Instead::BuiltIn,
                 };
                 built_in(situation, &failed.settings, Some(fallback))
             }

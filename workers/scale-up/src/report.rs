@@ -155,6 +155,7 @@ mod tests {
                 message: "it broke".to_owned(),
                 level: Some(PolicyLevel::Default),
                 digest: None,
+                instead: stoker_core::plan::Instead::BuiltIn,
             }),
             pending: 1,
             runners: 0,

@@ -414,6 +414,7 @@ impl ScaleUpDecider for OneEach {
                 digest: None,
                 fuel: None,
             },
+            basis: stoker_core::plan::Basis::default(),
             fallback: None,
         }
     }

@@ -34,11 +34,7 @@ macro_rules! situation_into {
                 },
                 trigger: facts::Trigger::Jobs,
                 settings,
-                repositories: from
-                    .repositories
-                    .iter()
-                    .map(|r| repository(r, from.headroom))
-                    .collect(),
+                repositories: from.repositories.iter().map(repository).collect(),
                 label_sets: from.label_sets.iter().map(label_set).collect(),
                 classes: from.classes.iter().map(class).collect(),
                 pending: from.pending.iter().map(job).collect(),
@@ -47,9 +43,10 @@ macro_rules! situation_into {
                 headroom: facts::Headroom {
                     runners_maximum: from.headroom.runners_maximum,
                     runners_left: from.headroom.runners_left,
-                    launches_left: from.headroom.runners_left,
-                    registrations_left: from.headroom.runners_left,
-                    registrations_reset: 0,
+                    launches_left: from.headroom.launches_left,
+                    registrations_left: from.headroom.registrations_left,
+                    registrations_reset: from.headroom.registrations_reset,
+                    spend_left: from.headroom.spend_left,
                 },
                 spend: facts::Spend {
                     this_hour: from.spend.this_hour,
@@ -71,10 +68,7 @@ macro_rules! situation_into {
             }
         }
 
-        fn repository(
-            from: &stoker_core::situation::RepositoryFacts,
-            headroom: stoker_core::situation::Headroom,
-        ) -> facts::Repository {
+        fn repository(from: &stoker_core::situation::RepositoryFacts) -> facts::Repository {
             facts::Repository {
                 name: from.name.clone(),
                 visibility: match from.visibility {
@@ -82,11 +76,12 @@ macro_rules! situation_into {
                     stoker_intake::Visibility::Private => facts::Visibility::Private,
                     stoker_intake::Visibility::Internal => facts::Visibility::Internal,
                 },
-                maximum: None,
-                left: headroom.runners_left,
+                maximum: from.maximum,
+                left: from.left,
                 waiting_jobs: from.waiting_jobs,
                 running_jobs: from.running_jobs,
-                spent_today: 0.0,
+                spent_today: from.spent_today,
+                settings: None,
                 attributes: Vec::new(),
             }
         }

@@ -7,10 +7,12 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use stoker_core::class::{Classes, RunnerClass};
 use stoker_core::ids::{ArtifactDigest, ClassName, JobKey};
+use stoker_core::limits::RunnerMode;
 use stoker_core::plan::Proposal;
 use stoker_core::ports::{Fetched, PolicyStore, PolicyStoreError, ScaleUpDecider as _};
 use stoker_core::situation::{
-    ClassFacts, Headroom, LabelSet, PendingJob, RepositoryFacts, ScopeName, Situation, Spend,
+    ClassFacts, Headroom, LabelSet, PendingJob, Recent, RepositoryFacts, ScopeName, Situation,
+    Spend, Trigger,
 };
 use stoker_core::time::Timestamp;
 use stoker_intake::{CheckRunId, RepositoryId, Visibility};
@@ -142,6 +144,7 @@ pub(crate) fn situation(jobs: usize) -> Situation {
             waited: 3,
             deferrals: 0,
             last_deferral: None,
+            interrupted: false,
         })
         .collect();
     Situation {
@@ -151,24 +154,38 @@ pub(crate) fn situation(jobs: usize) -> Situation {
             owner: "acme".to_owned(),
             repository: None,
         },
+        trigger: Trigger::Jobs,
+        mode: RunnerMode::Ephemeral,
         repositories: vec![RepositoryFacts {
             id: RepositoryId::new(7),
             name: "app".to_owned(),
             visibility: Visibility::Private,
             waiting_jobs: u32::try_from(jobs).unwrap(),
             running_jobs: 0,
+            maximum: None,
+            left: 10,
+            spent_today: 0.0,
         }],
         label_sets: vec![LabelSet {
             fits: classes.fitting(&labels),
             labels,
         }],
-        classes: vec![ClassFacts { class, left: 10 }],
+        classes: vec![ClassFacts {
+            class,
+            left: 10,
+            spot: Recent::default(),
+            on_demand: Recent::default(),
+        }],
         pending,
         pending_unseen: 0,
         runners: Vec::new(),
         headroom: Headroom {
             runners_maximum: 10,
             runners_left: 10,
+            launches_left: 10,
+            registrations_left: 10,
+            registrations_reset: 0,
+            spend_left: None,
         },
         spend: Spend::default(),
     }
