@@ -10,6 +10,7 @@ use stoker_core::ids::{Deployment, RunnerNames};
 use stoker_core::limits::{BOOT_TIME, JOBS_SHOWN, Operation, RunnerLevel, RunnerMode};
 use stoker_local::queue::QueueSettings;
 use stoker_local::{EmbeddedSettings, SimulatedFleetSettings, UnknownJobs};
+use stoker_policy::OnFailure;
 
 /// The classes of a first try: what a job asks for decides which one it gets.
 const CLASSES: &str = include_str!("classes.json");
@@ -27,6 +28,24 @@ pub enum Mode {
     Persistent,
 }
 
+/// What happens when a policy fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OnPolicyFailure {
+    /// The built-in rules decide.
+    BuiltIn,
+    /// Nothing is launched or retired until the policy is mended.
+    Hold,
+}
+
+impl From<OnPolicyFailure> for OnFailure {
+    fn from(chosen: OnPolicyFailure) -> Self {
+        match chosen {
+            OnPolicyFailure::BuiltIn => Self::BuiltIn,
+            OnPolicyFailure::Hold => Self::Hold,
+        }
+    }
+}
+
 /// What the operator allows, and how the simulation behaves.
 #[derive(Debug, Clone, Args)]
 pub struct OperationArgs {
@@ -34,6 +53,9 @@ pub struct OperationArgs {
     /// policy.wasm and/or settings.json. Without one the built-in rules decide.
     #[arg(long, value_name = "DIR")]
     pub policies: Option<PathBuf>,
+    /// What happens when a policy fails and nothing that was good before can decide.
+    #[arg(long, value_enum, default_value_t = OnPolicyFailure::BuiltIn)]
+    pub on_policy_failure: OnPolicyFailure,
     /// JSON list of runner classes; without it three small examples.
     #[arg(long, value_name = "FILE")]
     pub classes: Option<PathBuf>,

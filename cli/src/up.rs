@@ -65,6 +65,7 @@ pub async fn run(args: UpArgs) -> anyhow::Result<ExitCode> {
         intake,
         embedded: args.operation.settings("local", Some(args.data.clone()))?,
         policies: args.operation.policies.clone(),
+        on_failure: args.operation.on_policy_failure.into(),
     };
     let observer: Arc<dyn Observer> = Arc::<Teller>::clone(&teller);
     let plane = Plane::start(settings, observer).await?;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 use serde_json::{Value, json};
-use stoker_cli::operation::{Mode, OperationArgs};
+use stoker_cli::operation::{Mode, OnPolicyFailure, OperationArgs};
 use stoker_cli::plane::{Observer, Plane, PlaneSettings};
 use stoker_core::happening::Happening;
 use stoker_core::ids::ScopeKey;
@@ -44,6 +44,7 @@ impl Stage {
     async fn new(data: &Path, max_runners: u32) -> Self {
         let operation = OperationArgs {
             policies: None,
+            on_policy_failure: OnPolicyFailure::BuiltIn,
             classes: None,
             max_runners,
             boot_seconds: 0.3,
@@ -57,6 +58,7 @@ impl Stage {
             .unwrap(),
             embedded: operation.settings("test", Some(data.to_owned())).unwrap(),
             policies: None,
+            on_failure: operation.on_policy_failure.into(),
         };
         let notes = Arc::new(Notes::default());
         let observer: Arc<dyn Observer> = Arc::<Notes>::clone(&notes);

@@ -30,10 +30,14 @@ pub fn defer_all(
     }
 }
 
-/// Makes a policy of that name that says what it is and accepts all settings.
+/// Makes a policy of that name that says what it is, accepts all settings, and asks for the time in
+/// those zones.
 #[macro_export]
 macro_rules! about {
     ($policy:ident, $name:literal) => {
+        $crate::about!($policy, $name, []);
+    };
+    ($policy:ident, $name:literal, $zones:expr) => {
         impl $crate::sdk::About for $policy {
             fn describe() -> $crate::sdk::about::Description {
                 $crate::sdk::about::Description {
@@ -49,7 +53,9 @@ macro_rules! about {
                 _settings: String,
             ) -> Result<$crate::sdk::about::Needs, Vec<$crate::sdk::about::Complaint>> {
                 Ok($crate::sdk::about::Needs {
-                    time_zones: Vec::new(),
+                    time_zones: <[&str]>::iter(&$zones)
+                        .map(|&zone| zone.to_owned())
+                        .collect(),
                 })
             }
         }
@@ -60,9 +66,12 @@ macro_rules! about {
 #[macro_export]
 macro_rules! policy {
     ($name:literal, $decide:path) => {
+        $crate::policy!($name, $decide, []);
+    };
+    ($name:literal, $decide:path, $zones:expr) => {
         struct Policy;
 
-        $crate::about!(Policy, $name);
+        $crate::about!(Policy, $name, $zones);
 
         impl $crate::sdk::ScaleUp for Policy {
             fn decide(

@@ -20,7 +20,7 @@ use stoker_core::ids::ArtifactDigest;
 use stoker_intake::Settings;
 use tokio::sync::mpsc::unbounded_channel;
 
-use crate::operation::{Mode, OperationArgs};
+use crate::operation::{Mode, OnPolicyFailure, OperationArgs};
 use crate::plane::{Observer, Plane, PlaneSettings};
 use crate::tell::{Teller, Times};
 use crate::webhook;
@@ -62,6 +62,7 @@ async fn play(args: DemoArgs, teller: Arc<Teller>) -> anyhow::Result<bool> {
     let folder = tempfile::tempdir().context("a temporary folder for the ledger")?;
     let operation = OperationArgs {
         policies: args.policies,
+        on_policy_failure: OnPolicyFailure::BuiltIn,
         classes: None,
         max_runners: MAXIMUM,
         boot_seconds: args.boot_seconds,
@@ -77,6 +78,7 @@ async fn play(args: DemoArgs, teller: Arc<Teller>) -> anyhow::Result<bool> {
         })?,
         embedded: operation.settings("demo", Some(folder.path().to_owned()))?,
         policies: operation.policies.clone(),
+        on_failure: operation.on_policy_failure.into(),
     };
     let observer: Arc<dyn Observer> = Arc::new(world::Ears {
         teller: Arc::clone(&teller),

@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use stoker_core::ports::{Reporter, ScaleUpDecider};
 use stoker_intake::{Answer, Reception, Settings};
 use stoker_local::{Embedded, EmbeddedSettings, FolderPolicies};
-use stoker_policy::{HostSettings, PolicyHost, PolicyMode, SizeClass};
+use stoker_policy::{HostSettings, OnFailure, PolicyHost, PolicyMode, SizeClass};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -33,6 +33,8 @@ pub struct PlaneSettings {
     pub embedded: EmbeddedSettings,
     /// The folder of policies; none: the built-in rules decide.
     pub policies: Option<PathBuf>,
+    /// What happens when a policy fails.
+    pub on_failure: OnFailure,
 }
 
 /// A control plane that runs until it is [stopped](Self::stop).
@@ -55,7 +57,7 @@ impl Plane {
             .with_context(|| format!("can't listen on {}", settings.listen))?;
         let address = listener.local_addr()?;
         let reporter: Arc<dyn Reporter> = Arc::<dyn Observer>::clone(&observer);
-        let decider = decider(settings.policies)?;
+        let decider = decider(settings.policies, settings.on_failure)?;
         let embedded = Arc::new(Embedded::start(settings.embedded, decider, reporter).await?);
         let door = http::Door {
             settings: Arc::new(settings.intake),
@@ -104,7 +106,10 @@ impl Plane {
     }
 }
 
-fn decider(policies: Option<PathBuf>) -> anyhow::Result<Arc<dyn ScaleUpDecider>> {
+fn decider(
+    policies: Option<PathBuf>,
+    on_failure: OnFailure,
+) -> anyhow::Result<Arc<dyn ScaleUpDecider>> {
     let mode = if policies.is_some() {
         PolicyMode::Policies
     } else {
@@ -115,6 +120,7 @@ fn decider(policies: Option<PathBuf>) -> anyhow::Result<Arc<dyn ScaleUpDecider>>
         mode,
         // Whoever runs this on a machine of their own may try policies in any language.
         size_class: SizeClass::Large,
+        on_failure,
     };
     let host = PolicyHost::new(Arc::new(store), settings).context("the policy host")?;
     Ok(Arc::new(host))

@@ -1,10 +1,12 @@
 //! Policies and their settings, read from S3 by conditional requests.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::SdkError;
 use aws_sdk_s3::operation::get_object::{GetObjectError, GetObjectOutput};
-use stoker_core::ports::{Fetched, PolicyStore, PolicyStoreError};
+use stoker_core::ports::{Fetched, PolicyStore, PolicyStoreError, RepositoryFolder};
 
 use crate::problem;
 
@@ -123,5 +125,44 @@ impl PolicyStore for S3Policies {
             Ok(object) => self.read(&key, object).await,
             Err(error) => self.without_object(&key, &error),
         }
+    }
+
+    async fn repositories(&self, owner: &str) -> Result<Vec<RepositoryFolder>, PolicyStoreError> {
+        let prefix = format!("{}repos/{owner}/", self.prefix);
+        let mut pages = self
+            .client
+            .list_objects_v2()
+            .bucket(&self.bucket)
+            .prefix(&prefix)
+            .into_paginator()
+            .send();
+        let mut folders: BTreeMap<String, RepositoryFolder> = BTreeMap::new();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| {
+                let words = problem::words(&error);
+                self.refused(
+                    &prefix,
+                    format!("{words}; allow s3:ListBucket on the bucket"),
+                )
+            })?;
+            for key in page.contents().iter().filter_map(|object| object.key()) {
+                let Some((name, file)) = key
+                    .strip_prefix(&prefix)
+                    .and_then(|path| path.split_once('/'))
+                else {
+                    continue;
+                };
+                let folder = folders
+                    .entry(name.to_owned())
+                    .or_insert_with(|| RepositoryFolder {
+                        name: name.to_owned(),
+                        policy: false,
+                        settings: false,
+                    });
+                folder.policy |= file == "policy.wasm";
+                folder.settings |= file == "settings.json";
+            }
+        }
+        Ok(folders.into_values().collect())
     }
 }

@@ -285,6 +285,21 @@ pub trait ActQueue: Send + Sync {
 pub trait PolicyStore: Send + Sync {
     /// Reads an object, if it is another than the one `known` names.
     async fn fetch(&self, path: &str, known: Option<&str>) -> Result<Fetched, PolicyStoreError>;
+
+    /// Lists the folders `repos/<owner>/<repository>/` of an owner: one request, however many
+    /// repositories the owner has.
+    async fn repositories(&self, owner: &str) -> Result<Vec<RepositoryFolder>, PolicyStoreError>;
+}
+
+/// What a repository has of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RepositoryFolder {
+    /// Its name without the owner, in lower case.
+    pub name: String,
+    /// Whether there is a `policy.wasm`.
+    pub policy: bool,
+    /// Whether there is a `settings.json`.
+    pub settings: bool,
 }
 
 /// What there is at a path.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use stoker_core::ids::ArtifactDigest;
-use stoker_core::ports::{Fetched, PolicyStore, PolicyStoreError};
+use stoker_core::ports::{Fetched, PolicyStore, PolicyStoreError, RepositoryFolder};
 
 /// A [`PolicyStore`] over a folder. Objects are known by the SHA-256 of their bytes, so an editor that
 /// only touches a file changes nothing.
@@ -54,6 +54,29 @@ fn read(root: &Path, path: &str) -> io::Result<Option<Vec<u8>>> {
     }
 }
 
+/// The folders below `repos/<owner>`; none if there is no such folder.
+fn repositories(root: &Path, owner: &str) -> io::Result<Vec<RepositoryFolder>> {
+    let entries = match std::fs::read_dir(root.join("repos").join(owner)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut folders = Vec::new();
+    for entry in entries {
+        let folder = entry?.path();
+        let Some(name) = folder.file_name().and_then(|name| name.to_str()) else {
+            // GitHub's names are ASCII: this is nobody's folder.
+            continue;
+        };
+        folders.push(RepositoryFolder {
+            name: name.to_owned(),
+            policy: folder.join("policy.wasm").is_file(),
+            settings: folder.join("settings.json").is_file(),
+        });
+    }
+    folders.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(folders)
+}
+
 /// Whether a path is of names alone, in the characters that GitHub's names have.
 fn is_plain(path: &str) -> bool {
     path.split('/').all(|name| {
@@ -90,6 +113,21 @@ impl PolicyStore for FolderPolicies {
                 }
             }
         })
+    }
+
+    async fn repositories(&self, owner: &str) -> Result<Vec<RepositoryFolder>, PolicyStoreError> {
+        let failed = |problem: String| PolicyStoreError {
+            path: format!("repos/{owner}/"),
+            problem,
+        };
+        if !is_plain(owner) || owner.contains('/') {
+            return Err(failed("it is not a plain name".to_owned()));
+        }
+        let (root, name) = (self.root.clone(), owner.to_owned());
+        tokio::task::spawn_blocking(move || repositories(&root, &name))
+            .await
+            .map_err(|error| failed(error.to_string()))?
+            .map_err(|error| failed(error.to_string()))
     }
 }
 
@@ -132,6 +170,27 @@ mod tests {
         let none = FolderPolicies::new("/nonexistent/policies");
         let found = none.fetch("default/policy.wasm", None).await.unwrap();
         assert_eq!(found, Fetched::Absent);
+    }
+
+    #[tokio::test]
+    async fn the_folders_of_an_owner_s_repositories_are_listed() {
+        let (_outer, policies) = folder();
+        assert_eq!(policies.repositories("acme").await.unwrap(), []);
+        for file in ["app/policy.wasm", "app/settings.json", "web/settings.json"] {
+            let file = policies.root().join("repos/acme").join(file);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, b"{}").unwrap();
+        }
+        let of = |name: &str, policy| RepositoryFolder {
+            name: name.to_owned(),
+            policy,
+            settings: true,
+        };
+        let listed = policies.repositories("acme").await.unwrap();
+        assert_eq!(listed, [of("app", true), of("web", false)]);
+        for owner in ["..", "acme/app", ""] {
+            assert!(policies.repositories(owner).await.is_err(), "{owner:?}");
+        }
     }
 
     #[tokio::test]

@@ -1,5 +1,6 @@
 //! Why a policy did not decide. Each says what its author or the operator can do.
 
+use stoker_core::ids::ArtifactDigest;
 use stoker_core::ports::PolicyStoreError;
 use thiserror::Error;
 
@@ -23,7 +24,7 @@ pub enum Failure {
     /// It is no WebAssembly component, or one that wasmtime can't compile.
     #[error(
         "not a WebAssembly component that can be compiled: {0}; make a component of a core module with \
-         `stoker policy component`"
+         `stoker policy build`"
     )]
     NotAComponent(String),
     /// It wants something that policies don't get.
@@ -32,9 +33,64 @@ pub enum Failure {
          WASI, stubs that trap)"
     )]
     ForbiddenImport(String),
-    /// It does not say what it is.
-    #[error("the component does not export `{0}`: build it against `stoker:policy@0.1.0`")]
-    WrongWorld(&'static str),
+    /// It does not export what a policy exports, in a version that this host speaks.
+    #[error("{problem}; build it with the SDK for {spoken}")]
+    WrongWorld {
+        /// What is missing or not understood.
+        problem: String,
+        /// What this host speaks.
+        spoken: &'static str,
+    },
+    /// Native code that is not what its signed record says.
+    #[error(
+        "the native code's SHA-256 is {found} and the signed record says {recorded}: it was tampered \
+         with or is damaged, and is not run; publish the policy again, and find out who may write to \
+         the bucket"
+    )]
+    Tampered {
+        /// Of the bytes that were read.
+        found: ArtifactDigest,
+        /// What it should be.
+        recorded: ArtifactDigest,
+    },
+    /// There is native code, and none for this engine.
+    #[error(
+        "the policy was compiled for the engine {found} and this host runs {wanted}: let admission of \
+         the same release compile it again (an upgrade rolls out admission first)"
+    )]
+    WrongEngine {
+        /// What it was compiled for.
+        found: String,
+        /// What this host runs.
+        wanted: String,
+    },
+    /// Nobody who may has signed for it.
+    #[error(
+        "the record of what may run is not signed by a key that this host trusts ({0}): nothing of it \
+         is run"
+    )]
+    Unsigned(String),
+    /// It failed again and again, and is left alone for a while.
+    #[error(
+        "the policy failed {failures} times in a row for this scope and is tried again in {left} \
+         seconds; the last time: {last}"
+    )]
+    Quarantined {
+        /// In a row.
+        failures: u32,
+        /// Seconds until it is tried again.
+        left: u32,
+        /// How it failed the last time.
+        last: String,
+    },
+    /// It asked for the time in a zone that does not exist.
+    #[error(
+        "the policy asks for the time in `{0}`, which is no time zone: give it an IANA name such as Europe/Berlin"
+    )]
+    UnknownZone(String),
+    /// It does not accept its settings.
+    #[error("the policy does not accept its settings: {0}")]
+    SettingsRefused(String),
     /// It could not be brought to life.
     #[error("the component could not be instantiated: {0}")]
     Instantiation(String),
@@ -64,12 +120,25 @@ pub enum Failure {
         call: &'static str,
     },
     /// It trapped: a panic in Rust, an uncaught exception elsewhere.
-    #[error("the policy trapped in `{call}`: {trap}")]
+    #[error("the policy trapped in `{call}`: {trap}{}", last_words(.said.as_ref()))]
     Trapped {
         /// What was called.
         call: &'static str,
         /// wasmtime's word for it.
         trap: String,
+        /// The last line that it logged: the SDK logs where a panic was.
+        said: Option<String>,
+    },
+    /// It called something that is only there so that it can be linked.
+    #[error(
+        "the policy called what policies don't get in `{call}`: {import}; a policy has no files, no \
+         network, no clock and no randomness: all that it may know is in the situation"
+    )]
+    CalledStub {
+        /// What was called.
+        call: &'static str,
+        /// wasmtime's words for the import.
+        import: String,
     },
     /// What it handed back can't be used.
     #[error("the policy's answer to `{call}` can't be used: {problem}")]
@@ -94,8 +163,12 @@ pub enum Failure {
     #[error("the WebAssembly engine panicked while it ran the policy: {0}")]
     HostPanic(String),
     /// This build has no compiler.
-    #[error("this build of Stoker can't compile policies")]
+    #[error("this build of Stoker can't compile policies: it runs what admission has compiled")]
     NoCompiler,
+}
+
+fn last_words(said: Option<&String>) -> String {
+    said.map_or_else(String::new, |said| format!("; it said before: {said}"))
 }
 
 impl Failure {
@@ -106,12 +179,19 @@ impl Failure {
             Self::TooLarge { .. } => "too-large",
             Self::NotAComponent(_) => "not-a-component",
             Self::ForbiddenImport(_) => "forbidden-import",
-            Self::WrongWorld(_) => "wrong-world",
+            Self::WrongWorld { .. } => "wrong-world",
+            Self::Tampered { .. } => "tampered",
+            Self::WrongEngine { .. } => "wrong-engine",
+            Self::Unsigned(_) => "unsigned",
+            Self::Quarantined { .. } => "quarantined",
+            Self::UnknownZone(_) => "unknown-zone",
+            Self::SettingsRefused(_) => "settings-refused",
             Self::Instantiation(_) => "instantiation",
             Self::OutOfFuel { .. } => "out-of-fuel",
             Self::OutOfMemory { .. } => "out-of-memory",
             Self::StackOverflow { .. } => "stack-overflow",
             Self::Trapped { .. } => "trapped",
+            Self::CalledStub { .. } => "called-a-stub",
             Self::BadOutput { .. } => "bad-output",
             Self::Refused(_) => "refused",
             Self::Settings { .. } => "settings",

@@ -1,21 +1,28 @@
 //! Finds the policy that decides, runs it, and answers for it when it fails.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use stoker_core::distribution::{Distribution, SyncPlan};
 use stoker_core::ids::ArtifactDigest;
-use stoker_core::plan::{Basis, DecidedBy, Fallback, Instead, PolicyLevel, Proposal};
-use stoker_core::ports::{PolicyStore, ScaleUpDecider};
+use stoker_core::plan::{
+    Basis, DecidedBy, Fallback, Instead, Plan, PolicyLevel, Proposal, ScaleDownPlan,
+};
+use stoker_core::ports::{PolicyStore, ScaleDownDecider, ScaleUpDecider, SyncDecider};
 use stoker_core::situation::Situation;
 use wasmtime::Engine;
 
-use crate::artifact::{Admitted, Loaded};
+use crate::artifact::{Loaded, Uploaded};
 use crate::builtin;
-use crate::engine::{self, EngineError};
+use crate::decide::{Ask, AskScaleDown, AskScaleUp, AskSync, Wanted};
+use crate::engine::{Configuration, EngineError};
 use crate::failure::Failure;
-use crate::limits::{Limits, SizeClass};
-use crate::resolve::{self, Folders, Reader};
-use crate::run;
+use crate::folders::{Folders, Reader, Tuning};
+use crate::health::{Good, Health, Whose};
+use crate::limits::{Limits, MOST_NOTES, SizeClass};
+use crate::settings::{self, Merged};
+use crate::zones;
 
 /// Whether policies decide at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +33,15 @@ pub enum PolicyMode {
     BuiltIn,
 }
 
+/// What happens when a policy fails and nothing that was good before can decide.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnFailure {
+    /// The built-in rules decide: jobs go on getting runners.
+    BuiltIn,
+    /// Nothing is launched or retired until the policy is mended.
+    Hold,
+}
+
 /// How the host runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HostSettings {
@@ -33,6 +49,8 @@ pub struct HostSettings {
     pub mode: PolicyMode,
     /// What a policy may be and use.
     pub size_class: SizeClass,
+    /// What happens when a policy fails.
+    pub on_failure: OnFailure,
 }
 
 /// How many policies are kept ready. A deployment has a handful; a large one compiled to native code
@@ -46,6 +64,7 @@ pub struct PolicyHost {
     reader: Reader,
     /// Most recently used first.
     ready: Mutex<Vec<Arc<Loaded>>>,
+    health: Mutex<Health>,
 }
 
 /// A failure, and whose it was.
@@ -75,10 +94,11 @@ impl PolicyHost {
     /// If this build's engine can't be set up.
     pub fn new(store: Arc<dyn PolicyStore>, settings: HostSettings) -> Result<Self, EngineError> {
         Ok(Self {
-            engine: engine::engine()?,
+            engine: Configuration::STANDARD.engine()?,
             settings,
             reader: Reader::new(store),
             ready: Mutex::default(),
+            health: Mutex::default(),
         })
     }
 
@@ -86,19 +106,39 @@ impl PolicyHost {
         self.settings.size_class.limits()
     }
 
-    async fn by_policy(&self, situation: &Situation) -> Result<Proposal, Failed> {
-        let places = resolve::places(&situation.scope);
+    /// Decides, whatever fails.
+    async fn ask<A: Ask>(&self, ask: A) -> Proposal<A::Plan> {
+        if self.settings.mode == PolicyMode::BuiltIn {
+            return built_in(&ask, "{}");
+        }
+        match self.by_policy(&ask).await {
+            Ok(proposal) => proposal,
+            Err(failed) => self.instead(&ask, failed).await,
+        }
+    }
+
+    async fn by_policy<A: Ask>(&self, ask: &A) -> Result<Proposal<A::Plan>, Failed> {
         let folders = self
             .reader
-            .read(&places)
+            .read(&ask.places())
             .await
             .map_err(|error| Failed::before_reading(error.into()))?;
-        let stale = folders.stale.clone().map(Failure::from);
-        let mut proposal = self.by_folders(situation, &folders).await?;
-        if let Some(stale) = stale {
+        let mut stale = folders.stale.clone();
+        let mut tuning = Tuning::default();
+        if let Some((owner, repositories)) = ask.repositories() {
+            match self.reader.tuning(&owner, &repositories).await {
+                Ok(read) => {
+                    stale = stale.or_else(|| read.stale.clone());
+                    tuning = read;
+                }
+                Err(error) => stale = stale.or(Some(error)),
+            }
+        }
+        let mut proposal = self.by_folders(ask, &folders, &tuning).await?;
+        if let Some(failure) = stale.map(Failure::from) {
             proposal.fallback = Some(Fallback {
-                cause: stale.cause().to_owned(),
-                message: format!("{stale}; what was read before decided"),
+                cause: failure.cause().to_owned(),
+                message: format!("{failure}; what was read before decided"),
                 level: Some(proposal.by.level),
                 digest: proposal.by.digest.clone(),
                 instead: Instead::Previous,
@@ -107,74 +147,179 @@ impl PolicyHost {
         Ok(proposal)
     }
 
-    async fn by_folders(
+    async fn by_folders<A: Ask>(
         &self,
-        situation: &Situation,
+        ask: &A,
         folders: &Folders,
-    ) -> Result<Proposal, Failed> {
+        tuning: &Tuning,
+    ) -> Result<Proposal<A::Plan>, Failed> {
+        let whose: Whose = (A::DECISION, ask.whose());
         for found in &folders.found {
             let Some(bytes) = &found.policy else {
                 continue;
             };
             let digest = ArtifactDigest::of(bytes);
-            let settings = resolve::settings(&folders.found, found.level, "scale-up");
-            let failed = |failure, settings: &Result<String, Failure>| Failed {
-                failure,
-                level: Some(found.level),
-                digest: Some(digest.clone()),
-                settings: settings.clone().unwrap_or_else(|_| "{}".to_owned()),
+            let merged = settings::of_scope(&folders.found, found.level, A::DECISION);
+            let failed = |failure: Failure| {
+                self.health().failed(&whose, &digest, &failure, ask.now());
+                Failed {
+                    failure,
+                    level: Some(found.level),
+                    digest: Some(digest.clone()),
+                    settings: merged
+                        .as_ref()
+                        .map_or_else(|_| "{}".to_owned(), Merged::text),
+                }
             };
-            let loaded = self
-                .loaded(bytes, &digest)
-                .await
-                .map_err(|failure| failed(failure, &settings))?;
-            if !loaded.scales_up() {
-                // It decides something else; who launches is decided on a broader level.
+            // The lock is let go before a failure is noted.
+            let admitted = self.health().admit(&whose, &digest, ask.now());
+            admitted.map_err(failed)?;
+            let policy = self.loaded(bytes, &digest).await.map_err(failed)?;
+            if !policy.decides(A::DECISION) {
+                // It decides something else; this is decided on a broader level.
                 continue;
             }
-            let merged = match &settings {
-                Ok(merged) => merged,
-                Err(failure) => return Err(failed(failure.clone(), &settings)),
+            let merged = merged.as_ref().map_err(|failure| failed(failure.clone()))?;
+            let mut notes = merged.notes.clone();
+            let repository_settings =
+                self.repository_settings(A::DECISION, &policy, merged, tuning, &mut notes);
+            let good = Good {
+                policy,
+                level: found.level,
+                settings: merged.text(),
             };
-            let decided = self
-                .run(&loaded, situation, found.level, merged)
+            let mut proposal = self
+                .run(ask, &good, repository_settings)
                 .await
-                .map_err(|failure| failed(failure, &settings))?;
-            return Ok(Proposal {
-                plan: decided.plan,
-                by: DecidedBy {
-                    policy: loaded.title().to_owned(),
-                    level: found.level,
-                    digest: Some(digest),
-                    fuel: Some(decided.fuel),
-                },
-                basis: Basis::default(),
-                fallback: None,
-            });
+                .map_err(failed)?;
+            add_notes(&mut proposal.plan, notes);
+            self.health().decided(&whose, good);
+            return Ok(proposal);
         }
         // No policy is meant to decide: this is no fallback.
-        let settings = resolve::settings(&folders.found, PolicyLevel::Default, "scale-up")
+        let merged = settings::of_scope(&folders.found, PolicyLevel::Default, A::DECISION)
             .map_err(|failure| Failed {
                 level: Some(PolicyLevel::BuiltIn),
                 ..Failed::before_reading(failure)
             })?;
-        Ok(built_in(situation, &settings, None))
+        let mut proposal = built_in(ask, &merged.text());
+        add_notes(&mut proposal.plan, merged.notes);
+        Ok(proposal)
+    }
+
+    /// What repositories set for their own jobs, as far as the policy accepts it.
+    fn repository_settings(
+        &self,
+        decision: crate::Decision,
+        policy: &Loaded,
+        scope: &Merged,
+        tuning: &Tuning,
+        notes: &mut Vec<String>,
+    ) -> BTreeMap<usize, String> {
+        for name in &tuning.own_policy {
+            notes.push(format!(
+                "the repository {name} has a policy of its own, which decides only where runners are \
+                 registered with each repository"
+            ));
+        }
+        let mut accepted = BTreeMap::new();
+        for (place, file) in &tuning.settings {
+            let tuned = settings::of_repository(scope, file, decision).and_then(|tuned| {
+                if let Some(tuned) = &tuned {
+                    policy.needs(decision, &tuned.text(), &self.limits())?;
+                }
+                Ok(tuned)
+            });
+            match tuned {
+                Ok(Some(tuned)) => {
+                    accepted.insert(*place, tuned.text());
+                    notes.extend(tuned.notes);
+                }
+                Ok(None) => {}
+                Err(failure) => {
+                    notes.push(format!("{} is left aside: {failure}", file.path));
+                }
+            }
+        }
+        accepted
     }
 
     /// Runs a policy. A decision may take its fuel's worth of time, and a panic of wasmtime's is not the
     /// caller's to suffer, so it runs on a thread of its own.
-    async fn run(
+    async fn run<A: Ask>(
         &self,
-        policy: &Arc<Loaded>,
-        situation: &Situation,
-        level: PolicyLevel,
-        settings: &str,
-    ) -> Result<run::Decided, Failure> {
-        let (policy, limits) = (Arc::clone(policy), self.limits());
-        let (situation, settings) = (situation.clone(), settings.to_owned());
-        tokio::task::spawn_blocking(move || policy.scale_up(&situation, level, &settings, &limits))
-            .await
-            .unwrap_or_else(|panic| Err(Failure::HostPanic(panic.to_string())))
+        ask: &A,
+        good: &Good,
+        repository_settings: BTreeMap<usize, String>,
+    ) -> Result<Proposal<A::Plan>, Failure> {
+        let (ask, good, limits) = (ask.clone(), good.clone(), self.limits());
+        tokio::task::spawn_blocking(move || {
+            let needs = good.policy.needs(A::DECISION, &good.settings, &limits)?;
+            let basis = Basis {
+                zones: zones::times(ask.now(), &needs)?,
+                settings: good.settings,
+                repository_settings,
+            };
+            let mut decided = ask.of(&good.policy, good.level, &basis, &limits)?;
+            add_notes(&mut decided.plan, decided.logged);
+            Ok(Proposal {
+                plan: decided.plan,
+                by: DecidedBy {
+                    policy: good.policy.title(),
+                    level: good.level,
+                    digest: Some(good.policy.digest().clone()),
+                    fuel: Some(decided.cost.fuel),
+                },
+                basis,
+                fallback: None,
+            })
+        })
+        .await
+        .unwrap_or_else(|panic| Err(Failure::HostPanic(panic.to_string())))
+    }
+
+    /// Answers for a policy that failed: by what was good before, then as the operator wants it.
+    async fn instead<A: Ask>(&self, ask: &A, failed: Failed) -> Proposal<A::Plan> {
+        let fallback = |then: &str, instead| Fallback {
+            cause: failed.failure.cause().to_owned(),
+            message: format!("{}; {then}", failed.failure),
+            level: failed.level,
+            digest: failed.digest.clone(),
+            instead,
+        };
+        let whose: Whose = (A::DECISION, ask.whose());
+        let previous = self
+            .health()
+            .previous(&whose, failed.digest.as_ref(), &failed.settings);
+        for good in previous {
+            if let Ok(mut proposal) = self.run(ask, &good, BTreeMap::new()).await {
+                proposal.fallback =
+                    Some(fallback("what was good before decided", Instead::Previous));
+                return proposal;
+            }
+        }
+        match self.settings.on_failure {
+            OnFailure::BuiltIn => {
+                let mut proposal = built_in(ask, &failed.settings);
+                proposal.fallback =
+                    Some(fallback("the built-in rules decided", Instead::BuiltIn));
+                proposal
+            }
+            OnFailure::Hold => Proposal {
+                plan: ask.hold(&format!(
+                    "held: the policy failed ({}) and the operator wants nothing done until it is mended",
+                    failed.failure.cause()
+                )),
+                by: DecidedBy {
+                    policy: "none (held)".to_owned(),
+                    level: failed.level.unwrap_or(PolicyLevel::BuiltIn),
+                    digest: None,
+                    fuel: None,
+                },
+                basis: Basis::default(),
+                fallback: Some(fallback("nothing is launched or retired", Instead::Hold)),
+            },
+        }
     }
 
     /// The policy of these bytes, ready to run. What fails is tried afresh the next time.
@@ -189,7 +334,7 @@ impl PolicyHost {
         let (engine, bytes, limits) = (self.engine.clone(), Arc::clone(bytes), self.limits());
         // Compiling takes long, and may panic on hostile bytes: neither is the caller's to suffer.
         let loaded = tokio::task::spawn_blocking(move || {
-            let admitted = Admitted::new(&engine, &bytes, &limits)?;
+            let admitted = Uploaded::new(&bytes, &limits)?.admit(&engine)?;
             Loaded::new(admitted, &limits)
         })
         .await
@@ -206,44 +351,66 @@ impl PolicyHost {
     fn take_ready(&self, digest: &ArtifactDigest) -> Option<Arc<Loaded>> {
         let mut ready = self.ready();
         let place = ready.iter().position(|loaded| loaded.digest() == digest)?;
-        let loaded = ready.remove(place);
-        ready.insert(0, Arc::clone(&loaded));
-        Some(loaded)
+        ready[..=place].rotate_right(1);
+        Some(Arc::clone(&ready[0]))
     }
 
-    fn ready(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Loaded>>> {
+    fn ready(&self) -> MutexGuard<'_, Vec<Arc<Loaded>>> {
         // A panic elsewhere can at worst have left one entry out.
         self.ready.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn health(&self) -> MutexGuard<'_, Health> {
+        // A panic elsewhere can at worst have lost one failure.
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-fn built_in(situation: &Situation, settings: &str, fallback: Option<Fallback>) -> Proposal {
+fn add_notes(plan: &mut impl Wanted, notes: Vec<String>) {
+    let all = plan.notes();
+    all.extend(notes);
+    all.truncate(MOST_NOTES);
+}
+
+/// Decides by the built-in rules. Settings that they don't understand (those of another policy) are
+/// left aside: the operator's maxima still hold.
+fn built_in<A: Ask>(ask: &A, settings: &str) -> Proposal<A::Plan> {
+    let decide = |settings: &str| {
+        let basis = builtin::basis(A::DECISION, settings, ask.now())?;
+        ask.of_built_in(&basis).map(|plan| (plan, basis))
+    };
+    let (plan, basis) = decide(settings).unwrap_or_else(|problem| {
+        let (mut plan, basis) = decide("{}").unwrap_or_default();
+        plan.notes().push(crate::contract::tame::tame(format!(
+            "the built-in rules leave the settings aside: {problem}"
+        )));
+        (plan, basis)
+    });
     Proposal {
-        plan: builtin::decide(situation, settings),
-        by: builtin::decided_by(),
-        basis: Basis::default(),
-        fallback,
+        plan,
+        by: builtin::decided_by(A::DECISION),
+        basis,
+        fallback: None,
     }
 }
 
 #[async_trait]
 impl ScaleUpDecider for PolicyHost {
-    async fn decide(&self, situation: &Situation) -> Proposal {
-        if self.settings.mode == PolicyMode::BuiltIn {
-            return built_in(situation, "{}", None);
-        }
-        match self.by_policy(situation).await {
-            Ok(proposal) => proposal,
-            Err(failed) => {
-                let fallback = Fallback {
-                    cause: failed.failure.cause().to_owned(),
-                    message: format!("{}; the built-in rules decided", failed.failure),
-                    level: failed.level,
-                    digest: failed.digest,
-                    instead: Instead::BuiltIn,
-                };
-                built_in(situation, &failed.settings, Some(fallback))
-            }
-        }
+    async fn decide(&self, situation: &Situation) -> Proposal<Plan> {
+        self.ask(AskScaleUp(Arc::new(situation.clone()))).await
+    }
+}
+
+#[async_trait]
+impl ScaleDownDecider for PolicyHost {
+    async fn decide(&self, situation: &Situation) -> Proposal<ScaleDownPlan> {
+        self.ask(AskScaleDown(Arc::new(situation.clone()))).await
+    }
+}
+
+#[async_trait]
+impl SyncDecider for PolicyHost {
+    async fn decide(&self, distribution: &Distribution) -> Proposal<SyncPlan> {
+        self.ask(AskSync(Arc::new(distribution.clone()))).await
     }
 }

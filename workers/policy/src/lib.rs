@@ -5,23 +5,38 @@
 //! fuel, memory and result limits ([`limits`]), so that nothing leaks from one decision to the next; no
 //! WASI (what other languages' toolchains import of it traps); and as the only import a `log`.
 //!
-//! A policy goes through stages, each a type: bytes → [`artifact::Admitted`] (its imports and exports
-//! are allowed) → [`artifact::Loaded`] (ready to run) → a decision. [`host::PolicyHost`] finds the
-//! policy that decides ([`resolve`]), runs it, and falls back to the built-in rules ([`builtin`]) with
-//! the reason when that fails.
+//! A policy goes through stages, each a type ([`artifact`]): bytes → uploaded → admitted → loaded → a
+//! decision. What is between the component's types and core's is the contract, one module per version
+//! (`contract`). [`host::PolicyHost`] finds the policy that decides (`folders`, `settings`), runs it
+//! (`run`), and answers for it when it fails (`health`, then the built-in rules, `builtin`), with the
+//! reason ([`failure`]).
 //!
 //! Without the feature `compiler` there is no Cranelift in it.
 
 pub mod artifact;
-pub mod builtin;
+mod builtin;
 mod contract;
+mod decide;
 pub mod engine;
 pub mod failure;
+mod folders;
+mod health;
 pub mod host;
 pub mod limits;
-mod resolve;
 mod run;
+mod settings;
+mod zones;
 
+pub use contract::{Decision, Description, Needs, Spoken, Version};
 pub use failure::Failure;
-pub use host::{HostSettings, PolicyHost, PolicyMode};
-pub use limits::SizeClass;
+pub use host::{HostSettings, OnFailure, PolicyHost, PolicyMode};
+pub use limits::{Limits, SizeClass};
+pub use run::{Cost, Decided};
+
+// The unit tests share the integration tests' fixtures, which name this crate from outside.
+#[cfg(test)]
+extern crate self as stoker_policy;
+#[cfg(test)]
+#[path = "../tests/host/fixtures.rs"]
+#[allow(dead_code, clippy::unwrap_used)]
+mod fixtures;

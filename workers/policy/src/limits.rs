@@ -71,3 +71,12 @@ pub(crate) const LONGEST_STRING: usize = 500;
 
 /// The most notes of one decision that are kept.
 pub(crate) const MOST_NOTES: usize = 50;
+
+/// The most complaints about settings that are passed on.
+pub(crate) const MOST_COMPLAINTS: usize = 10;
+
+/// The most time zones that a policy is told the time of: a company's sites.
+pub(crate) const MOST_ZONES: usize = 24;
+
+/// The largest settings schema that is kept, in bytes: as much as the settings themselves.
+pub(crate) const SCHEMA_BYTES: usize = 64 << 10;

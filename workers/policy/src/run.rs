@@ -1,12 +1,24 @@
 //! One call into a policy: in a store of its own, with limits of its own.
 
-use stoker_core::plan::{Plan, PolicyLevel};
+use std::collections::VecDeque;
+
+use stoker_core::distribution::{Distribution, SyncPlan};
+use stoker_core::plan::{Basis, Plan, PolicyLevel, ScaleDownPlan};
 use stoker_core::situation::Situation;
 use wasmtime::{Engine, ResourceLimiter, Store, Trap};
 
-use crate::contract::v0_1::{self, bindings, logging};
+use crate::contract::tame::tame;
+use crate::contract::{Answer, Contract, Decision, Description, Needs};
 use crate::failure::Failure;
-use crate::limits::{CORE_ITEMS, Limits, MOST_NOTES};
+use crate::limits::{CORE_ITEMS, Limits, MOST_COMPLAINTS, MOST_NOTES, MOST_ZONES, SCHEMA_BYTES};
+
+/// How much a log line matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LogLevel {
+    Debug,
+    Info,
+    Warning,
+}
 
 /// What the host keeps during one call.
 pub(crate) struct Guest {
@@ -15,8 +27,8 @@ pub(crate) struct Guest {
     table_elements: usize,
     /// Memory or tables were refused: the trap that follows has this cause.
     refused: bool,
-    /// What the policy logged.
-    notes: Vec<String>,
+    /// What the policy logged, the newest last: a policy that traps says why at the end.
+    notes: VecDeque<String>,
 }
 
 impl Guest {
@@ -26,8 +38,20 @@ impl Guest {
             memory_used: 0,
             table_elements: limits.table_elements,
             refused: false,
-            notes: Vec::new(),
+            notes: VecDeque::new(),
         }
+    }
+
+    /// Keeps a line that the policy logged.
+    pub(crate) fn note(&mut self, level: LogLevel, message: String) {
+        if self.notes.len() == MOST_NOTES {
+            self.notes.pop_front();
+        }
+        self.notes.push_back(tame(match level {
+            LogLevel::Debug => format!("debug: {message}"),
+            LogLevel::Info => message,
+            LogLevel::Warning => format!("warning: {message}"),
+        }));
     }
 }
 
@@ -75,12 +99,28 @@ impl ResourceLimiter for Guest {
     }
 }
 
-impl logging::Host for Guest {
-    fn log(&mut self, _level: logging::Level, message: String) {
-        if self.notes.len() < MOST_NOTES {
-            self.notes.push(message);
-        }
-    }
+/// What a call used, instantiation included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cost {
+    /// The same for the same bytes in.
+    pub fuel: u64,
+    /// What it could have used.
+    pub fuel_limit: u64,
+    /// Bytes of all linear memories together.
+    pub memory: usize,
+    /// What it could have used.
+    pub memory_limit: usize,
+}
+
+/// A decision and what it cost.
+#[derive(Debug, Clone)]
+pub struct Decided<P> {
+    /// Checked against what was shown.
+    pub plan: P,
+    /// What the policy logged, fit for a log.
+    pub logged: Vec<String>,
+    /// See [`Cost`].
+    pub cost: Cost,
 }
 
 /// A call: what it is called in errors, and what it may use.
@@ -91,14 +131,44 @@ struct Call<'a> {
 }
 
 impl Call<'_> {
-    fn store(&self, engine: &Engine) -> Result<Store<Guest>, Failure> {
+    /// Calls, in a fresh store.
+    fn make<T>(
+        &self,
+        engine: &Engine,
+        call: impl FnOnce(&mut Store<Guest>) -> wasmtime::Result<T>,
+    ) -> Result<(T, Vec<String>, Cost), Failure> {
         let mut store = Store::new(engine, Guest::new(self.limits));
         store.limiter(|guest| guest);
         store.set_hostcall_fuel(self.limits.handed_back_bytes);
         store
             .set_fuel(self.fuel)
             .map_err(|error| Failure::Instantiation(one_line(&error)))?;
-        Ok(store)
+        let answer = call(&mut store).map_err(|error| self.failure(&store, &error))?;
+        let cost = Cost {
+            fuel: self.fuel - store.get_fuel().unwrap_or(0),
+            fuel_limit: self.fuel,
+            memory: store.data().memory_used,
+            memory_limit: self.limits.memory_bytes,
+        };
+        let logged = std::mem::take(&mut store.data_mut().notes);
+        Ok((answer, logged.into(), cost))
+    }
+
+    /// A decision, which may be a refusal.
+    fn decide<P>(
+        &self,
+        engine: &Engine,
+        call: impl FnOnce(&mut Store<Guest>) -> wasmtime::Result<Answer<P>>,
+    ) -> Result<Decided<P>, Failure> {
+        let (answer, logged, cost) = self.make(engine, call)?;
+        match answer {
+            Answer::Plan(plan) => Ok(Decided { plan, logged, cost }),
+            Answer::Refused(refusal) => Err(Failure::Refused(tame(refusal))),
+            Answer::Unusable(problem) => Err(Failure::BadOutput {
+                call: self.name,
+                problem,
+            }),
+        }
     }
 
     /// What a call that did not return means.
@@ -119,15 +189,24 @@ impl Call<'_> {
             Some(trap) => Failure::Trapped {
                 call,
                 trap: trap.to_string(),
+                said: store.data().notes.back().cloned(),
+            },
+            None if error.root_cause().to_string().contains(STUB) => Failure::CalledStub {
+                call,
+                import: tame(error.root_cause().to_string()),
             },
             // The call came back, with something that could not be read.
             None => Failure::BadOutput {
                 call,
-                problem: one_line(error),
+                problem: tame(one_line(error)),
             },
         }
     }
 }
+
+/// How wasmtime's error begins where a stub was called. Its wording is pinned with its version, and
+/// tested.
+const STUB: &str = "unknown import";
 
 /// An error and its causes in one line.
 pub(crate) fn one_line(error: &wasmtime::Error) -> String {
@@ -135,70 +214,115 @@ pub(crate) fn one_line(error: &wasmtime::Error) -> String {
 }
 
 /// Asks a policy who it is.
-pub(crate) fn describe(
-    about: &v0_1::AboutPartPre<Guest>,
-    limits: &Limits,
-) -> Result<Description, Failure> {
+pub(crate) fn describe(contract: &dyn Contract, limits: &Limits) -> Result<Description, Failure> {
     let call = Call {
         name: "describe",
         fuel: limits.fuel_base,
         limits,
     };
-    let mut store = call.store(about.engine())?;
-    about
-        .instantiate(&mut store)
-        .and_then(|part| part.stoker_policy_about().call_describe(&mut store))
-        .map_err(|error| call.failure(&store, &error))
+    let (said, _, _) = call.make(contract.engine(), |store| contract.describe(store))?;
+    Ok(Description {
+        name: tame(said.name),
+        version: tame(said.version),
+        summary: tame(said.summary),
+        settings_schema: said
+            .settings_schema
+            .filter(|schema| schema.len() <= SCHEMA_BYTES),
+    })
 }
 
-/// What a policy says of itself.
-pub(crate) type Description = bindings::about_part::exports::stoker::policy::about::Description;
-
-/// A policy's name and version in one line.
-pub(crate) fn title(description: &Description) -> String {
-    crate::contract::tame::tame(format!("{} {}", description.name, description.version))
-}
-
-/// A decision and what it cost.
-#[derive(Debug)]
-pub(crate) struct Decided {
-    /// Checked against the situation.
-    pub(crate) plan: Plan,
-    /// Instantiation included.
-    pub(crate) fuel: u64,
+/// Asks a policy whether it accepts settings, and what it needs for them.
+pub(crate) fn needs(
+    contract: &dyn Contract,
+    decision: Decision,
+    settings: &str,
+    limits: &Limits,
+) -> Result<Needs, Failure> {
+    let call = Call {
+        name: "validate-settings",
+        fuel: limits.fuel_base,
+        limits,
+    };
+    let (answer, _, _) = call.make(contract.engine(), |store| {
+        contract.validate_settings(store, decision, settings)
+    })?;
+    let needs = answer.map_err(|complaints| {
+        let told: Vec<String> = complaints
+            .into_iter()
+            .take(MOST_COMPLAINTS)
+            .map(|complaint| {
+                let problem = tame(complaint.problem);
+                match complaint.at.as_str() {
+                    "" => problem,
+                    at => format!("{}: {problem}", tame(at.to_owned())),
+                }
+            })
+            .collect();
+        Failure::SettingsRefused(if told.is_empty() {
+            "it does not say why".to_owned()
+        } else {
+            told.join("; ")
+        })
+    })?;
+    if needs.time_zones.len() > MOST_ZONES {
+        return Err(Failure::BadOutput {
+            call: call.name,
+            problem: format!(
+                "it asks for the time in {} zones, and {MOST_ZONES} are the most",
+                needs.time_zones.len()
+            ),
+        });
+    }
+    Ok(needs)
 }
 
 /// Asks a policy which runners to launch.
 pub(crate) fn scale_up(
-    policy: &v0_1::ScaleUpPartPre<Guest>,
+    contract: &dyn Contract,
     situation: &Situation,
     level: PolicyLevel,
-    settings: &str,
+    basis: &Basis,
     limits: &Limits,
-) -> Result<Decided, Failure> {
-    let call = Call {
-        name: "scale-up",
+) -> Result<Decided<Plan>, Failure> {
+    about(Decision::ScaleUp, situation, limits).decide(contract.engine(), |store| {
+        contract.scale_up(store, situation, level, basis)
+    })
+}
+
+/// Asks a policy which runners to retire.
+pub(crate) fn scale_down(
+    contract: &dyn Contract,
+    situation: &Situation,
+    level: PolicyLevel,
+    basis: &Basis,
+    limits: &Limits,
+) -> Result<Decided<ScaleDownPlan>, Failure> {
+    about(Decision::ScaleDown, situation, limits).decide(contract.engine(), |store| {
+        contract.scale_down(store, situation, level, basis)
+    })
+}
+
+fn about<'a>(decision: Decision, situation: &Situation, limits: &'a Limits) -> Call<'a> {
+    Call {
+        name: decision.as_str(),
         fuel: limits.fuel(situation.pending.len() + situation.runners.len()),
         limits,
+    }
+}
+
+/// Asks a policy which versions of the runner to mirror and to offer.
+pub(crate) fn sync(
+    contract: &dyn Contract,
+    distribution: &Distribution,
+    basis: &Basis,
+    limits: &Limits,
+) -> Result<Decided<SyncPlan>, Failure> {
+    let call = Call {
+        name: Decision::Sync.as_str(),
+        fuel: limits.fuel(distribution.releases.len()),
+        limits,
     };
-    let mut store = call.store(policy.engine())?;
-    let shown = v0_1::situation(situation, level, settings.to_owned());
-    let answer = policy
-        .instantiate(&mut store)
-        .and_then(|part| {
-            part.stoker_policy_scale_up()
-                .call_decide(&mut store, &shown)
-        })
-        .map_err(|error| call.failure(&store, &error))?;
-    let spent = call.fuel - store.get_fuel().unwrap_or(0);
-    let plan = answer.map_err(|refusal| Failure::Refused(crate::contract::tame::tame(refusal)))?;
-    let mut plan = v0_1::plan(plan, situation).map_err(|problem| Failure::BadOutput {
-        call: call.name,
-        problem,
-    })?;
-    let logged = std::mem::take(&mut store.data_mut().notes);
-    plan.notes
-        .extend(logged.into_iter().map(crate::contract::tame::tame));
-    plan.notes.truncate(MOST_NOTES);
-    Ok(Decided { plan, fuel: spent })
+    call.decide(contract.engine(), |store| {
+        contract.sync(store, distribution, basis)
+    })
 }

@@ -3,7 +3,7 @@
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration};
 use stoker_aws::S3Policies;
-use stoker_core::ports::{Fetched, PolicyStore as _};
+use stoker_core::ports::{Fetched, PolicyStore as _, RepositoryFolder};
 
 use crate::{Aws, unique};
 
@@ -142,4 +142,28 @@ async fn a_missing_bucket_is_an_error_and_not_a_missing_policy() {
         .unwrap_err();
     assert!(error.problem.contains("NoSuchBucket"), "{error}");
     assert!(error.path.ends_with("/policies/default/policy.wasm"));
+}
+
+#[tokio::test]
+async fn the_folders_of_an_owner_s_repositories_are_listed() {
+    let aws = Aws::new().await;
+    let bucket = bucket(&aws).await;
+    let policies = S3Policies::new(aws.clients.s3.clone(), &bucket);
+    assert_eq!(policies.repositories("acme").await.unwrap(), []);
+    for key in [
+        "policies/repos/acme/app/policy.wasm",
+        "policies/repos/acme/app/settings.json",
+        "policies/repos/acme/web/settings.json",
+        "policies/repos/acme-2/other/settings.json",
+        "policies/orgs/acme/settings.json",
+    ] {
+        upload(&aws, &bucket, key, b"{}".to_vec()).await;
+    }
+    let of = |name: &str, policy| RepositoryFolder {
+        name: name.to_owned(),
+        policy,
+        settings: true,
+    };
+    let listed = policies.repositories("acme").await.unwrap();
+    assert_eq!(listed, [of("app", true), of("web", false)]);
 }

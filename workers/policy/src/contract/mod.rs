@@ -1,220 +1,262 @@
 //! The contract with policies, one module per version. Types in WIT match exactly, so any change of a
-//! type is a new version beside this one.
+//! type is a new version beside the ones that are there, and old policies keep running: each version's
+//! module converts between its own types and core's, behind one trait.
 
+mod shapes;
+mod since_v0_1;
+#[cfg(test)]
+mod since_v0_2;
 pub(crate) mod tame;
 
-pub(crate) mod v0_1;
+use std::fmt;
 
-/// Builds the contract's situation from core's. A macro, because the same shapes exist twice: as the
-/// host's side of the component boundary, and as the types that the built-in rules were written with.
-/// Where it is used, `facts` names the module that has them.
-macro_rules! situation_into {
-    () => {
-        /// The situation as the contract has it, for a policy of that level with those settings.
-        pub(crate) fn situation(
-            from: &stoker_core::situation::Situation,
-            level: stoker_core::plan::PolicyLevel,
-            settings: String,
-        ) -> facts::Situation {
-            facts::Situation {
-                now: u32::try_from(from.now.0).unwrap_or(u32::MAX),
-                zones: Vec::new(),
-                seed: from.seed,
-                scope: facts::Scope {
-                    owner: from.scope.owner.clone(),
-                    repository: from.scope.repository.clone(),
-                },
-                level: match level {
-                    stoker_core::plan::PolicyLevel::BuiltIn => facts::PolicyLevel::BuiltIn,
-                    stoker_core::plan::PolicyLevel::Default => facts::PolicyLevel::Default,
-                    stoker_core::plan::PolicyLevel::Organization => {
-                        facts::PolicyLevel::Organisation
-                    }
-                    stoker_core::plan::PolicyLevel::Repository => facts::PolicyLevel::Repository,
-                },
-                trigger: facts::Trigger::Jobs,
-                settings,
-                repositories: from.repositories.iter().map(repository).collect(),
-                label_sets: from.label_sets.iter().map(label_set).collect(),
-                classes: from.classes.iter().map(class).collect(),
-                pending: from.pending.iter().map(job).collect(),
-                pending_unseen: from.pending_unseen,
-                runners: from.runners.iter().map(runner).collect(),
-                headroom: facts::Headroom {
-                    runners_maximum: from.headroom.runners_maximum,
-                    runners_left: from.headroom.runners_left,
-                    launches_left: from.headroom.launches_left,
-                    registrations_left: from.headroom.registrations_left,
-                    registrations_reset: from.headroom.registrations_reset,
-                    spend_left: from.headroom.spend_left,
-                },
-                spend: facts::Spend {
-                    this_hour: from.spend.this_hour,
-                    today: from.spend.today,
-                    this_month: from.spend.this_month,
-                },
-                attributes: Vec::new(),
-            }
-        }
+use serde::{Deserialize, Serialize};
+use stoker_core::distribution::{Distribution, SyncPlan};
+use stoker_core::plan::{Basis, Plan, PolicyLevel, ScaleDownPlan};
+use stoker_core::situation::Situation;
+use wasmtime::component::{InstancePre, Linker};
+use wasmtime::{Engine, Store};
 
-        fn position(place: usize) -> u32 {
-            u32::try_from(place).unwrap_or(u32::MAX)
-        }
+use crate::failure::Failure;
+use crate::run::Guest;
 
-        fn capacity(from: stoker_core::class::Capacity) -> facts::Capacity {
-            match from {
-                stoker_core::class::Capacity::Spot => facts::Capacity::Spot,
-                stoker_core::class::Capacity::OnDemand => facts::Capacity::OnDemand,
-            }
-        }
+pub(crate) use shapes::{plan_from, situation_into, sync_shapes, verdicts_from};
 
-        fn repository(from: &stoker_core::situation::RepositoryFacts) -> facts::Repository {
-            facts::Repository {
-                name: from.name.clone(),
-                visibility: match from.visibility {
-                    stoker_intake::Visibility::Public => facts::Visibility::Public,
-                    stoker_intake::Visibility::Private => facts::Visibility::Private,
-                    stoker_intake::Visibility::Internal => facts::Visibility::Internal,
-                },
-                maximum: from.maximum,
-                left: from.left,
-                waiting_jobs: from.waiting_jobs,
-                running_jobs: from.running_jobs,
-                spent_today: from.spent_today,
-                settings: None,
-                attributes: Vec::new(),
-            }
-        }
+/// What the names of the contract's interfaces begin with.
+pub(crate) const PACKAGE: &str = "stoker:policy/";
 
-        fn label_set(from: &stoker_core::situation::LabelSet) -> facts::LabelSet {
-            facts::LabelSet {
-                labels: from.labels.clone(),
-                fits: from.fits.iter().map(|&place| position(place)).collect(),
-            }
-        }
+/// What this host speaks, for people.
+const SPOKEN_HERE: &str = "stoker:policy@0.1";
 
-        fn class(from: &stoker_core::situation::ClassFacts) -> facts::RunnerClass {
-            let recent = || facts::Recent {
-                launched: 0,
-                interrupted: 0,
-                refused: 0,
-                boot_median: None,
-                boot_slowest: None,
-            };
-            facts::RunnerClass {
-                name: from.class.name.0.clone(),
-                labels: from.class.labels.clone(),
-                instance_types: from.class.instance_types.clone(),
-                maximum: from.class.maximum,
-                left: from.left,
-                spot_price: from.class.spot_price,
-                on_demand_price: from.class.on_demand_price,
-                spot: recent(),
-                on_demand: recent(),
-                attributes: Vec::new(),
-            }
-        }
-
-        fn job(from: &stoker_core::situation::PendingJob) -> facts::Job {
-            facts::Job {
-                repository: position(from.repository),
-                labels: position(from.labels),
-                workflow: from.workflow.clone(),
-                name: from.name.clone(),
-                branch: from.branch.clone(),
-                attempt: from.attempt,
-                waited: from.waited,
-                deferrals: from.deferrals,
-                last_deferral: from.last_deferral.clone(),
-                interrupted: false,
-                attributes: Vec::new(),
-            }
-        }
-
-        fn runner(from: &stoker_core::situation::RunnerFacts) -> facts::Runner {
-            facts::Runner {
-                name: from.name.clone(),
-                runner_class: position(from.class),
-                capacity: capacity(from.capacity),
-                phase: match from.phase {
-                    stoker_core::situation::PhaseFacts::Launching => facts::RunnerPhase::Launching,
-                    stoker_core::situation::PhaseFacts::Booting => facts::RunnerPhase::Booting,
-                    stoker_core::situation::PhaseFacts::Idle => facts::RunnerPhase::Idle,
-                    stoker_core::situation::PhaseFacts::Busy => facts::RunnerPhase::Busy,
-                    stoker_core::situation::PhaseFacts::Retiring => facts::RunnerPhase::Retiring,
-                    stoker_core::situation::PhaseFacts::Unknown => facts::RunnerPhase::Unknown,
-                },
-                launched_for: from.launched_for.map(position),
-                serves: from.serves.map(position),
-                age: from.age,
-                in_phase: from.in_phase,
-                price: from.price,
-                attributes: Vec::new(),
-            }
-        }
-    };
+/// A decision that a policy may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Decision {
+    /// Which runners to launch.
+    ScaleUp,
+    /// Which runners to retire.
+    ScaleDown,
+    /// Which versions of the runner to mirror and to offer.
+    Sync,
 }
 
-/// Builds core's plan from the contract's, checked against the situation that it answers: every
-/// position exists, and strings are tamed.
-macro_rules! plan_from {
-    ($scale_up:path, $capacity:path) => {
-        /// The plan as core has it.
-        ///
-        /// # Errors
-        /// Names the position that does not exist.
-        pub(crate) fn plan(
-            from: $scale_up,
-            situation: &stoker_core::situation::Situation,
-        ) -> Result<stoker_core::plan::Plan, String> {
-            use $capacity as Capacity;
-            use $crate::contract::tame::{position, positions, tame};
+impl Decision {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::ScaleUp, Self::ScaleDown, Self::Sync];
 
-            let jobs = situation.pending.len();
-            Ok(stoker_core::plan::Plan {
-                launches: from
-                    .launches
-                    .into_iter()
-                    .map(|launch| {
-                        Ok(stoker_core::plan::Launch {
-                            class: position(launch.runner_class, situation.classes.len(), "class")?,
-                            capacity: match launch.capacity {
-                                Capacity::Spot => stoker_core::class::Capacity::Spot,
-                                Capacity::OnDemand => stoker_core::class::Capacity::OnDemand,
-                            },
-                            count: launch.count,
-                            launched_for: launch
-                                .launched_for
-                                .map(|place| {
-                                    position(place, situation.repositories.len(), "repository")
-                                })
-                                .transpose()?,
-                            jobs: positions(launch.jobs, jobs, "pending job")?,
-                            reason: tame(launch.reason),
-                        })
-                    })
-                    .collect::<Result<_, String>>()?,
-                deferrals: from
-                    .deferrals
-                    .into_iter()
-                    .map(|deferral| {
-                        Ok(stoker_core::plan::Deferral {
-                            jobs: positions(deferral.jobs, jobs, "pending job")?,
-                            retry_after: deferral.retry_after,
-                            reason: tame(deferral.reason),
-                        })
-                    })
-                    .collect::<Result<_, String>>()?,
-                notes: from
-                    .notes
-                    .into_iter()
-                    .take($crate::limits::MOST_NOTES)
-                    .map(tame)
-                    .collect(),
+    /// The contract's word for it: the name of its interface, and of its object in the settings.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ScaleUp => "scale-up",
+            Self::ScaleDown => "scale-down",
+            Self::Sync => "sync",
+        }
+    }
+}
+
+impl fmt::Display for Decision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A version of the contract. Within one, the types are the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Version {
+    /// `stoker:policy@0.1`.
+    #[serde(rename = "0.1")]
+    V0_1,
+    /// A second one, so that it is tested that an old component keeps working.
+    #[cfg(test)]
+    #[serde(rename = "0.2")]
+    V0_2,
+}
+
+impl Version {
+    /// The version that the name of an interface ends with: patch releases only add.
+    fn of(version: &str) -> Option<Self> {
+        let mut parts = version.split('.');
+        match (parts.next()?, parts.next()?) {
+            ("0", "1") => Some(Self::V0_1),
+            #[cfg(test)]
+            ("0", "2") => Some(Self::V0_2),
+            _ => None,
+        }
+    }
+}
+
+/// What a component exports.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spoken {
+    /// In which version of the contract.
+    pub version: Version,
+    /// Which decisions it takes.
+    pub decisions: Vec<Decision>,
+}
+
+/// What a component exports, by the names of its exports.
+///
+/// # Errors
+/// [`Failure::WrongWorld`] if it is no policy, or one of a version that this host does not speak.
+pub(crate) fn spoken<'a>(exports: impl Iterator<Item = &'a str>) -> Result<Spoken, Failure> {
+    let interfaces: Vec<(&str, &str)> = exports
+        .filter_map(|name| name.strip_prefix(PACKAGE)?.split_once('@'))
+        .collect();
+    let about = || {
+        interfaces
+            .iter()
+            .filter(|(interface, _)| *interface == "about")
+            .map(|(_, version)| *version)
+    };
+    let Some(version) = about().filter_map(Version::of).max() else {
+        return Err(wrong_world(match about().next() {
+            None => format!("the component does not export `{PACKAGE}about`"),
+            Some(other) => format!("the component speaks stoker:policy@{other}"),
+        }));
+    };
+    let decisions = Decision::ALL
+        .into_iter()
+        .filter(|decision| {
+            interfaces.iter().any(|(interface, of)| {
+                *interface == decision.as_str() && Version::of(of) == Some(version)
             })
-        }
-    };
+        })
+        .collect();
+    Ok(Spoken { version, decisions })
 }
 
-pub(crate) use plan_from;
-pub(crate) use situation_into;
+/// The failure of a component that is not what this host expects.
+pub(crate) fn wrong_world(problem: String) -> Failure {
+    Failure::WrongWorld {
+        problem,
+        spoken: SPOKEN_HERE,
+    }
+}
+
+/// Whether an import is the one that policies get, of a version that this host speaks.
+pub(crate) fn is_logging(import: &str) -> bool {
+    import
+        .strip_prefix(PACKAGE)
+        .and_then(|name| name.strip_prefix("logging@"))
+        .is_some_and(|version| Version::of(version).is_some())
+}
+
+/// Gives a policy what it may import.
+pub(crate) fn add_logging(linker: &mut Linker<Guest>, spoken: &Spoken) -> wasmtime::Result<()> {
+    match spoken.version {
+        Version::V0_1 => since_v0_1::add_logging(linker),
+        #[cfg(test)]
+        Version::V0_2 => Ok(()),
+    }
+}
+
+/// The component behind its version's module.
+pub(crate) fn of(
+    instance: &InstancePre<Guest>,
+    spoken: &Spoken,
+) -> wasmtime::Result<Box<dyn Contract>> {
+    Ok(match spoken.version {
+        Version::V0_1 => Box::new(since_v0_1::Component::new(instance, spoken)?),
+        #[cfg(test)]
+        Version::V0_2 => Box::new(since_v0_2::Component::new(instance)?),
+    })
+}
+
+/// What a policy says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Description {
+    /// Its name.
+    pub name: String,
+    /// Its author's version.
+    pub version: String,
+    /// One sentence.
+    pub summary: String,
+    /// The JSON schema of its settings.
+    pub settings_schema: Option<String>,
+}
+
+/// What a policy needs of the host to decide.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Needs {
+    /// IANA names of the zones that it wants to be told the time of.
+    pub time_zones: Vec<String>,
+}
+
+/// Something in the settings that a policy does not understand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Complaint {
+    /// JSON pointer.
+    pub(crate) at: String,
+    /// What is wrong.
+    pub(crate) problem: String,
+}
+
+/// A policy's answer.
+#[derive(Debug)]
+pub(crate) enum Answer<P> {
+    /// A plan, checked against what was shown.
+    Plan(P),
+    /// It refused, and said why.
+    Refused(String),
+    /// It named something that does not exist.
+    Unusable(String),
+}
+
+impl<P> Answer<P> {
+    fn of<W>(answer: Result<W, String>, checked: impl FnOnce(W) -> Result<P, String>) -> Self {
+        match answer.map(checked) {
+            Ok(Ok(plan)) => Self::Plan(plan),
+            Ok(Err(problem)) => Self::Unusable(problem),
+            Err(refusal) => Self::Refused(refusal),
+        }
+    }
+}
+
+/// A component of some version. Every call instantiates it in the store that it is given.
+///
+/// # Errors
+/// All of them: the call trapped, or its answer could not be read.
+pub(crate) trait Contract: Send + Sync {
+    /// The engine that it was compiled for.
+    fn engine(&self) -> &Engine;
+
+    /// Asks who it is.
+    fn describe(&self, store: &mut Store<Guest>) -> wasmtime::Result<Description>;
+
+    /// Asks whether it accepts settings.
+    fn validate_settings(
+        &self,
+        store: &mut Store<Guest>,
+        decision: Decision,
+        settings: &str,
+    ) -> wasmtime::Result<Result<Needs, Vec<Complaint>>>;
+
+    /// Asks which runners to launch.
+    fn scale_up(
+        &self,
+        store: &mut Store<Guest>,
+        situation: &Situation,
+        level: PolicyLevel,
+        basis: &Basis,
+    ) -> wasmtime::Result<Answer<Plan>>;
+
+    /// Asks which runners to retire.
+    fn scale_down(
+        &self,
+        store: &mut Store<Guest>,
+        situation: &Situation,
+        level: PolicyLevel,
+        basis: &Basis,
+    ) -> wasmtime::Result<Answer<ScaleDownPlan>>;
+
+    /// Asks which versions of the runner to mirror and to offer.
+    fn sync(
+        &self,
+        store: &mut Store<Guest>,
+        distribution: &Distribution,
+        basis: &Basis,
+    ) -> wasmtime::Result<Answer<SyncPlan>>;
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,8 @@
 //! What comes from a policy is checked and cut before anything else sees it.
 
-use crate::limits::LONGEST_STRING;
+use stoker_core::distribution::Distribution;
+
+use crate::limits::{LONGEST_STRING, MOST_NOTES};
 
 /// A string that is fit for a log: at most [`LONGEST_STRING`] bytes, control characters escaped.
 pub(crate) fn tame(text: String) -> String {
@@ -23,6 +25,26 @@ pub(crate) fn tame(text: String) -> String {
         tamed.push_str(&escaped);
     }
     tamed
+}
+
+/// The notes that are kept, each fit for a log.
+pub(crate) fn notes(notes: Vec<String>) -> Vec<String> {
+    notes.into_iter().take(MOST_NOTES).map(tame).collect()
+}
+
+/// A version that is among the releases.
+pub(crate) fn release(version: String, distribution: &Distribution) -> Result<String, String> {
+    if distribution
+        .releases
+        .iter()
+        .any(|release| release.version == version)
+    {
+        return Ok(version);
+    }
+    Err(format!(
+        "it names the version `{}`, which is not among the releases",
+        tame(version)
+    ))
 }
 
 /// A position that exists.

@@ -1,6 +1,6 @@
 //! A policy store in memory, a situation, and the components that `scripts/build-policies` made.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
@@ -9,14 +9,16 @@ use stoker_core::class::{Classes, RunnerClass};
 use stoker_core::ids::{ArtifactDigest, ClassName, JobKey};
 use stoker_core::limits::RunnerMode;
 use stoker_core::plan::Proposal;
-use stoker_core::ports::{Fetched, PolicyStore, PolicyStoreError, ScaleUpDecider as _};
+use stoker_core::ports::{
+    Fetched, PolicyStore, PolicyStoreError, RepositoryFolder, ScaleUpDecider,
+};
 use stoker_core::situation::{
     ClassFacts, Headroom, LabelSet, PendingJob, Recent, RepositoryFacts, ScopeName, Situation,
     Spend, Trigger,
 };
 use stoker_core::time::Timestamp;
 use stoker_intake::{CheckRunId, RepositoryId, Visibility};
-use stoker_policy::{HostSettings, PolicyHost, PolicyMode, SizeClass};
+use stoker_policy::{HostSettings, OnFailure, PolicyHost, PolicyMode, SizeClass};
 
 /// A store that tests write to, and can make unreachable.
 #[derive(Default)]
@@ -66,6 +68,29 @@ impl PolicyStore for Store {
             }
         })
     }
+
+    async fn repositories(&self, owner: &str) -> Result<Vec<RepositoryFolder>, PolicyStoreError> {
+        if *self.down.lock().unwrap() {
+            return Err(PolicyStoreError {
+                path: format!("repos/{owner}"),
+                problem: "it is down".to_owned(),
+            });
+        }
+        let objects = self.objects.lock().unwrap();
+        let prefix = format!("repos/{owner}/");
+        let names: BTreeSet<&str> = objects
+            .keys()
+            .filter_map(|path| path.strip_prefix(&prefix)?.split('/').next())
+            .collect();
+        Ok(names
+            .into_iter()
+            .map(|name| RepositoryFolder {
+                name: name.to_owned(),
+                policy: objects.contains_key(&format!("{prefix}{name}/policy.wasm")),
+                settings: objects.contains_key(&format!("{prefix}{name}/settings.json")),
+            })
+            .collect())
+    }
 }
 
 /// A host and the store that it reads.
@@ -80,17 +105,22 @@ impl Bench {
     }
 
     pub(crate) fn with(mode: PolicyMode) -> Self {
+        Self::failing(mode, OnFailure::BuiltIn)
+    }
+
+    pub(crate) fn failing(mode: PolicyMode, on_failure: OnFailure) -> Self {
         let store = Arc::new(Store::default());
         let settings = HostSettings {
             mode,
             size_class: SizeClass::Small,
+            on_failure,
         };
         let host = PolicyHost::new(Arc::<Store>::clone(&store), settings).unwrap();
         Self { store, host }
     }
 
     pub(crate) async fn decide(&self, situation: &Situation) -> Proposal {
-        self.host.decide(situation).await
+        ScaleUpDecider::decide(&self.host, situation).await
     }
 }
 

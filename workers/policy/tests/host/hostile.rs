@@ -1,3 +1,6 @@
+use stoker_core::guardrails::clamp;
+use stoker_core::plan::Proposal;
+
 use crate::fixtures::{Bench, component, launched, situation};
 
 /// What the host says of a component as the default policy, having decided all the same.
@@ -21,12 +24,46 @@ async fn every_hostile_policy_is_survived_with_its_reason() {
         ("hands-back-megabytes", "bad-output", "scale-up"),
         ("names-nothing", "bad-output", "pending job 4294967295"),
         ("refuses", "refused", "acme is closed today"),
+        ("asks-for-atlantis", "unknown-zone", "Europe/Atlantis"),
     ];
     for (name, cause, words) in cases {
         let (found, message) = fallback(component(name)).await;
         assert_eq!(found, cause, "{name}: {message}");
         assert!(message.contains(words), "{name}: {message}");
         assert!(message.contains("the built-in rules decided"), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn absurd_counts_are_clamped_to_what_the_operator_allows() {
+    let bench = Bench::new();
+    bench
+        .store
+        .put("default/policy.wasm", component("wants-billions"));
+    let situation = situation(3);
+    let proposal = bench.decide(&situation).await;
+    assert_eq!(proposal.fallback, None);
+    assert!(launched_in_all(&proposal) > 4_000_000_000);
+    let granted = clamp(&proposal.plan, &situation);
+    let all: u32 = granted.launches().iter().map(|launch| launch.count).sum();
+    assert_eq!(all, situation.headroom.runners_left);
+    assert!(!granted.edits().is_empty());
+}
+
+fn launched_in_all(proposal: &Proposal) -> u64 {
+    let counts = proposal.plan.launches.iter().map(|l| u64::from(l.count));
+    counts.sum()
+}
+
+#[tokio::test]
+async fn a_policy_that_uses_the_file_system_or_the_network_for_real_traps_by_name() {
+    for (name, import) in [
+        ("reads-files", "wasi:filesystem/preopens@0.2.0"),
+        ("opens-sockets", "wasi:sockets/instance-network@0.2.0"),
+    ] {
+        let (cause, message) = fallback(component(name)).await;
+        assert_eq!(cause, "called-a-stub", "{message}");
+        assert!(message.contains(import), "{message}");
     }
 }
 
@@ -63,6 +100,43 @@ async fn a_component_that_is_too_large_is_refused_before_it_is_looked_at() {
     let (cause, message) = fallback(vec![0; (1 << 20) + 1]).await;
     assert_eq!(cause, "too-large");
     assert!(message.contains("POLICY_SIZE_CLASS"), "{message}");
+}
+
+#[tokio::test]
+async fn lines_that_a_policy_logs_are_notes_and_can_t_pretend_to_be_log_lines() {
+    let bench = Bench::new();
+    bench
+        .store
+        .put("default/policy.wasm", component("forges-log-lines"));
+    let proposal = bench.decide(&situation(1)).await;
+    assert_eq!(proposal.fallback, None);
+    let notes = &proposal.plan.notes;
+    assert_eq!(notes.len(), 50, "the last fifty of many");
+    for note in notes {
+        assert!(!note.contains('\n') && !note.contains('\u{1b}'), "{note}");
+    }
+    let last = notes.last().unwrap();
+    assert!(last.starts_with("warning: fine\\n{\"level\":\"ERROR\""), "{last}");
+}
+
+#[tokio::test]
+async fn settings_too_deep_or_too_large_are_refused_before_any_policy_sees_them() {
+    let deep = format!(
+        r#"{{"scale-up":{}1{}}}"#,
+        r#"{"a":"#.repeat(32),
+        "}".repeat(32)
+    );
+    let large = format!(r#"{{"scale-up":{{"a":"{}"}}}}"#, "x".repeat(66_000));
+    for (settings, problem) in [(deep, "deeper than 32"), (large, "may have 65536")] {
+        let bench = Bench::new();
+        bench.store.put("default/policy.wasm", component("default"));
+        bench.store.put("default/settings.json", settings);
+        let proposal = bench.decide(&situation(2)).await;
+        assert_eq!(launched(&proposal), 2);
+        let fallback = proposal.fallback.unwrap();
+        assert_eq!(fallback.cause, "settings");
+        assert!(fallback.message.contains(problem), "{}", fallback.message);
+    }
 }
 
 #[tokio::test]

@@ -3,7 +3,9 @@
 // Everything here is a test, and a test that can't go on is to say where.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod fallback;
 mod fixtures;
 mod hostile;
+mod native;
 mod resolution;
 mod shipped;

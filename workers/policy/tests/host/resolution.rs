@@ -66,6 +66,62 @@ async fn settings_reach_the_policy_merged_and_bad_ones_are_named() {
 }
 
 #[tokio::test]
+async fn a_repository_s_folder_tunes_its_organisation_s_policy_for_its_jobs() {
+    let bench = Bench::new();
+    bench
+        .store
+        .put("default/policy.wasm", component("notes-settings"));
+    bench
+        .store
+        .put("default/settings.json", r#"{"scale-up":{"a":1,"b":1}}"#);
+    bench
+        .store
+        .put("repos/acme/app/settings.json", r#"{"scale-up":{"b":2}}"#);
+    bench
+        .store
+        .put("repos/acme/elsewhere/settings.json", "not even JSON");
+    let proposal = bench.decide(&situation(1)).await;
+    assert_eq!(proposal.fallback, None);
+    assert_eq!(
+        proposal.plan.notes,
+        [r#"scope {"a":1,"b":1}"#, r#"app Some("{\"a\":1,\"b\":2}")"#]
+    );
+    assert_eq!(proposal.basis.settings, r#"{"a":1,"b":1}"#);
+    assert_eq!(proposal.basis.repository_settings[&0], r#"{"a":1,"b":2}"#);
+
+    bench.store.put("repos/acme/app/settings.json", "[]");
+    let proposal = bench.decide(&situation(1)).await;
+    assert_eq!(proposal.fallback, None, "one repository's mistake is its own");
+    let left_aside = proposal.plan.notes.last().unwrap();
+    assert!(
+        left_aside.starts_with("repos/acme/app/settings.json is left aside"),
+        "{left_aside}"
+    );
+
+    bench
+        .store
+        .put("repos/acme/app/policy.wasm", component("launches-one"));
+    let proposal = bench.decide(&situation(1)).await;
+    let told = proposal.plan.notes.last().unwrap();
+    assert!(told.contains("app has a policy of its own"), "{told}");
+}
+
+#[tokio::test]
+async fn a_policy_is_told_the_time_in_the_zones_that_it_asks_for() {
+    let bench = Bench::new();
+    bench
+        .store
+        .put("default/policy.wasm", component("asks-for-the-time"));
+    let proposal = bench.decide(&situation(1)).await;
+    assert_eq!(proposal.fallback, None);
+    assert_eq!(
+        proposal.plan.notes,
+        ["Europe/Berlin 9:00 +60", "America/New_York 3:00 -300"]
+    );
+    assert_eq!(proposal.basis.zones.len(), 2, "recorded for a replay");
+}
+
+#[tokio::test]
 async fn a_store_that_is_down_is_survived_first_by_what_was_read_then_by_the_built_in_rules() {
     let bench = Bench::new();
     bench

@@ -6,7 +6,7 @@ use stoker_core::class::Classes;
 use stoker_core::ids::{Deployment, RunnerNames};
 use stoker_core::limits::{BOOT_TIME, JOBS_SHOWN, Operation, RunnerLevel, RunnerMode};
 use stoker_github::Endpoints;
-use stoker_policy::{HostSettings, PolicyMode, SizeClass};
+use stoker_policy::{HostSettings, OnFailure, PolicyMode, SizeClass};
 
 use reader::Reader;
 pub(crate) use reader::SettingsError;
@@ -156,9 +156,14 @@ fn policies<F: Fn(&str) -> Option<String>>(reader: &mut Reader<F>) -> Option<Hos
         "POLICY_SIZE_CLASS",
         &[("small", SizeClass::Small), ("large", SizeClass::Large)],
     );
+    let on_failure = reader.word(
+        "ON_POLICY_FAILURE",
+        &[("built-in", OnFailure::BuiltIn), ("hold", OnFailure::Hold)],
+    );
     Some(HostSettings {
         mode: mode?,
         size_class: size_class?,
+        on_failure: on_failure?,
     })
 }
 
@@ -234,6 +239,7 @@ mod tests {
         assert_eq!(settings.operation.boot_time, BOOT_TIME);
         assert_eq!(settings.policies.mode, PolicyMode::Policies);
         assert_eq!(settings.policies.size_class, SizeClass::Small);
+        assert_eq!(settings.policies.on_failure, OnFailure::BuiltIn);
         assert_eq!(settings.policies_prefix, "policies/");
         assert_eq!(settings.kms_key, None);
         let instance = "i-0a".parse().unwrap();
@@ -269,6 +275,7 @@ mod tests {
             ("RUNNER_MODE", "jit", "`ephemeral` or `persistent`"),
             ("RUNNER_LEVEL", "Org", "`organization` or `repository`"),
             ("POLICY_MODE", "off", "`policies` or `built-in`"),
+            ("ON_POLICY_FAILURE", "stop", "`built-in` or `hold`"),
             ("MAX_RUNNERS", "many", "0 to 10000"),
             ("MAX_RUNNERS", "-1", "0 to 10000"),
             ("BOOT_TIME_SECONDS", "5", "30 to 3600"),

@@ -1,0 +1,193 @@
+//! A policy that is ready to run.
+
+use std::sync::{Mutex, PoisonError};
+
+use stoker_core::distribution::{Distribution, SyncPlan};
+use stoker_core::ids::ArtifactDigest;
+use stoker_core::plan::{Basis, Plan, PolicyLevel, ScaleDownPlan};
+use stoker_core::situation::Situation;
+use wasmtime::Engine;
+use wasmtime::component::{Component, Linker};
+
+use super::{Admitted, Trusted};
+use crate::contract::{self, Contract, Decision, Description, Needs, Spoken};
+use crate::failure::Failure;
+use crate::limits::Limits;
+use crate::run::{self, Decided, Guest};
+
+/// How many settings are remembered as accepted: the repositories of a busy scope that have some of
+/// their own.
+const REMEMBERED: usize = 64;
+
+/// A policy that is ready to run, any number of times and from any number of threads.
+pub struct Loaded {
+    contract: Box<dyn Contract>,
+    spoken: Spoken,
+    digest: ArtifactDigest,
+    description: Description,
+    /// Settings that it accepted, and what it needs for them: a pure function of its bytes and them.
+    accepted: Mutex<Vec<(Decision, String, Needs)>>,
+}
+
+impl Loaded {
+    /// Links an admitted component, and asks it who it is.
+    ///
+    /// # Errors
+    /// Says what is missing, or how `describe` failed.
+    pub fn new(admitted: Admitted, limits: &Limits) -> Result<Self, Failure> {
+        Self::link(
+            &admitted.component,
+            admitted.digest,
+            admitted.spoken,
+            limits,
+        )
+    }
+
+    /// Takes up machine code without compiling.
+    ///
+    /// # Errors
+    /// If it was compiled for another engine, or as [`Self::new`].
+    pub fn from_native(
+        engine: &Engine,
+        trusted: Trusted<'_>,
+        limits: &Limits,
+    ) -> Result<Self, Failure> {
+        // SAFETY: deserialising is as dangerous as running what these bytes say. `Trusted` is only made
+        // where a trusted key has signed for the SHA-256 of these very bytes, which nothing can have
+        // changed since: they are borrowed.
+        #[allow(unsafe_code)]
+        let component = unsafe { Component::deserialize(engine, trusted.bytes) };
+        let component = component.map_err(|error| Failure::NotAComponent(run::one_line(&error)))?;
+        let record = trusted.record;
+        Self::link(&component, record.policy, record.exports, limits)
+    }
+
+    fn link(
+        component: &Component,
+        digest: ArtifactDigest,
+        spoken: Spoken,
+        limits: &Limits,
+    ) -> Result<Self, Failure> {
+        let unlinkable = |error: wasmtime::Error| Failure::Instantiation(run::one_line(&error));
+        let mut linker: Linker<Guest> = Linker::new(component.engine());
+        linker
+            .define_unknown_imports_as_traps(component)
+            .map_err(unlinkable)?;
+        linker.allow_shadowing(true);
+        contract::add_logging(&mut linker, &spoken).map_err(unlinkable)?;
+        let instance = linker.instantiate_pre(component).map_err(unlinkable)?;
+        let contract = contract::of(&instance, &spoken).map_err(unlinkable)?;
+        let description = run::describe(contract.as_ref(), limits)?;
+        Ok(Self {
+            contract,
+            spoken,
+            digest,
+            description,
+            accepted: Mutex::default(),
+        })
+    }
+
+    /// What it says of itself.
+    pub fn description(&self) -> &Description {
+        &self.description
+    }
+
+    /// Its name and version in one line.
+    pub fn title(&self) -> String {
+        format!("{} {}", self.description.name, self.description.version)
+    }
+
+    /// The SHA-256 of the component.
+    pub fn digest(&self) -> &ArtifactDigest {
+        &self.digest
+    }
+
+    /// Which decisions it takes, and in which version of the contract.
+    pub fn spoken(&self) -> &Spoken {
+        &self.spoken
+    }
+
+    /// Whether it takes that decision.
+    pub fn decides(&self, decision: Decision) -> bool {
+        self.spoken.decisions.contains(&decision)
+    }
+
+    /// Asks it whether it accepts settings, and what it needs for them. An answer of yes is remembered.
+    ///
+    /// # Errors
+    /// [`Failure::SettingsRefused`], or how the call failed.
+    pub fn needs(
+        &self,
+        decision: Decision,
+        settings: &str,
+        limits: &Limits,
+    ) -> Result<Needs, Failure> {
+        let mut accepted = self.accepted.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = accepted
+            .iter()
+            .position(|(of, text, _)| *of == decision && text == settings);
+        if let Some(place) = known {
+            accepted[..=place].rotate_right(1);
+            return Ok(accepted[0].2.clone());
+        }
+        drop(accepted);
+        let needs = run::needs(self.contract.as_ref(), decision, settings, limits)?;
+        accepted = self.accepted.lock().unwrap_or_else(PoisonError::into_inner);
+        accepted.insert(0, (decision, settings.to_owned(), needs.clone()));
+        accepted.truncate(REMEMBERED);
+        Ok(needs)
+    }
+
+    /// Asks it which runners to launch.
+    ///
+    /// # Errors
+    /// How the call failed.
+    pub fn scale_up(
+        &self,
+        situation: &Situation,
+        level: PolicyLevel,
+        basis: &Basis,
+        limits: &Limits,
+    ) -> Result<Decided<Plan>, Failure> {
+        self.takes(Decision::ScaleUp)?;
+        run::scale_up(self.contract.as_ref(), situation, level, basis, limits)
+    }
+
+    /// Asks it which runners to retire.
+    ///
+    /// # Errors
+    /// How the call failed.
+    pub fn scale_down(
+        &self,
+        situation: &Situation,
+        level: PolicyLevel,
+        basis: &Basis,
+        limits: &Limits,
+    ) -> Result<Decided<ScaleDownPlan>, Failure> {
+        self.takes(Decision::ScaleDown)?;
+        run::scale_down(self.contract.as_ref(), situation, level, basis, limits)
+    }
+
+    /// Asks it which versions of the runner to mirror and to offer.
+    ///
+    /// # Errors
+    /// How the call failed.
+    pub fn sync(
+        &self,
+        distribution: &Distribution,
+        basis: &Basis,
+        limits: &Limits,
+    ) -> Result<Decided<SyncPlan>, Failure> {
+        self.takes(Decision::Sync)?;
+        run::sync(self.contract.as_ref(), distribution, basis, limits)
+    }
+
+    fn takes(&self, decision: Decision) -> Result<(), Failure> {
+        if self.decides(decision) {
+            return Ok(());
+        }
+        Err(contract::wrong_world(format!(
+            "the component does not export `{decision}`"
+        )))
+    }
+}

@@ -1,0 +1,74 @@
+//! Two versions of the contract side by side.
+
+use super::*;
+use crate::SizeClass;
+
+fn of(names: &[&str]) -> Result<Spoken, Failure> {
+    spoken(names.iter().copied())
+}
+
+#[test]
+fn a_component_speaks_the_newest_version_that_both_know() {
+    let old = of(&["stoker:policy/about@0.1.0", "stoker:policy/scale-up@0.1.3"]).unwrap();
+    assert_eq!(old.version, Version::V0_1);
+    assert_eq!(old.decisions, [Decision::ScaleUp]);
+    let both = of(&[
+        "stoker:policy/about@0.1.0",
+        "stoker:policy/scale-up@0.1.0",
+        "stoker:policy/sync@0.2.0",
+        "stoker:policy/about@0.2.0",
+        "stoker:policy/about@0.3.0",
+    ])
+    .unwrap();
+    assert_eq!(both.version, Version::V0_2);
+    assert_eq!(both.decisions, [Decision::Sync]);
+}
+
+#[test]
+fn what_is_no_policy_or_one_of_tomorrow_is_told_so() {
+    let none = of(&["wasi:cli/run@0.2.0", "nonsense"]).unwrap_err();
+    assert!(
+        none.to_string()
+            .starts_with("the component does not export `stoker:policy/about`")
+    );
+    for tomorrow in ["1.0.0", "0.10.0", "0.9", "x"] {
+        let name = format!("stoker:policy/about@{tomorrow}");
+        let told = of(&[&name]).unwrap_err().to_string();
+        assert!(
+            told.starts_with(&format!("the component speaks stoker:policy@{tomorrow}")),
+            "{told}"
+        );
+    }
+}
+
+#[cfg(feature = "compiler")]
+#[test]
+fn an_old_component_keeps_working_beside_one_of_a_newer_version() {
+    use crate::artifact::{Loaded, Uploaded};
+    use crate::engine::Configuration;
+
+    let engine = Configuration::STANDARD.engine().unwrap();
+    let limits = SizeClass::Small.limits();
+    let load = |name: &str| {
+        let bytes = crate::fixtures::component(name);
+        let admitted = Uploaded::new(&bytes, &limits)
+            .unwrap()
+            .admit(&engine)
+            .unwrap();
+        Loaded::new(admitted, &limits).unwrap()
+    };
+    let (old, new) = (load("launches-one"), load("speaks-0-2"));
+    assert_eq!(old.spoken().version, Version::V0_1);
+    assert_eq!(new.spoken().version, Version::V0_2);
+    assert_eq!(new.description().name, "speaks 0.2");
+    let situation = crate::fixtures::situation(1);
+    let basis = Basis::default();
+    for _ in 0..2 {
+        for (policy, launched) in [(&old, 1), (&new, 7)] {
+            let decided = policy
+                .scale_up(&situation, PolicyLevel::Default, &basis, &limits)
+                .unwrap();
+            assert_eq!(decided.plan.launches[0].count, launched);
+        }
+    }
+}
