@@ -52,7 +52,8 @@ clippy:
 	$(say) "clippy"
 	$(CARGO) clippy --locked --workspace --all-targets --features stoker-policy/compiler -- -D warnings
 	$(say) "clippy for the Worker and the policies, as they are built for wasm32"
-	$(CARGO) clippy --locked --target wasm32-unknown-unknown -p stoker-edge -p stoker-policy-default -- -D warnings
+	$(CARGO) clippy --locked --target wasm32-unknown-unknown -p stoker-edge -p stoker-policy-default \
+		-p stoker-policy-fair-share -p stoker-policy-budget -p stoker-policy-pinned-sync -- -D warnings
 
 setup:
 	$(say) "set-up"

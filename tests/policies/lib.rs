@@ -1,6 +1,7 @@
 //! Policies for tests, each an example of this crate: build them with `scripts/build-policies`.
 //!
-//! Each is one function from a situation to a plan; [`policy!`] makes the rest.
+//! Each is one function from a situation to a plan; [`policy!`] makes the rest, from the raw bindings: what
+//! is hostile does without the SDK's good manners.
 
 pub use stoker_policy_sdk as sdk;
 
@@ -38,7 +39,7 @@ macro_rules! about {
         $crate::about!($policy, $name, []);
     };
     ($policy:ident, $name:literal, $zones:expr) => {
-        impl $crate::sdk::About for $policy {
+        impl $crate::sdk::about::Guest for $policy {
             fn describe() -> $crate::sdk::about::Description {
                 $crate::sdk::about::Description {
                     name: $name.to_owned(),
@@ -73,7 +74,7 @@ macro_rules! policy {
 
         $crate::about!(Policy, $name, $zones);
 
-        impl $crate::sdk::ScaleUp for Policy {
+        impl $crate::sdk::scale_up::Guest for Policy {
             fn decide(
                 situation: $crate::sdk::facts::Situation,
             ) -> Result<$crate::sdk::scale_up::Plan, String> {
@@ -86,11 +87,16 @@ macro_rules! policy {
         const _: Policy = Policy;
 
         #[cfg(target_arch = "wasm32")]
+        #[allow(unsafe_code)]
         mod exports {
             use super::Policy;
 
-            $crate::sdk::export_about!(Policy);
-            $crate::sdk::export_scale_up!(Policy);
+            $crate::sdk::about_part::export_about_part!(
+                Policy with_types_in $crate::sdk::about_part
+            );
+            $crate::sdk::scale_up_part::export_scale_up_part!(
+                Policy with_types_in $crate::sdk::scale_up_part
+            );
         }
     };
 }

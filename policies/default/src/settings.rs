@@ -1,58 +1,73 @@
-//! What an owner can set, in `settings.json` under `scale-up`.
+//! What an owner can set in `settings.json`: one object for each decision.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
-use stoker_policy_sdk::about::Complaint;
+use stoker_policy_sdk::blocks::capacity::{Choice, Preferred};
+use stoker_policy_sdk::blocks::stock::Stock;
 
-/// The settings' JSON schema.
-pub const SCHEMA: &str = r#"{
-  "$schema": "https://json-schema.org/draft/2020-12/schema",
-  "type": "object",
-  "additionalProperties": false,
-  "properties": {
-    "max_runners": {
-      "type": "integer", "minimum": 0, "maximum": 4294967295,
-      "description": "The most runners that the scope may have; the operator's own maximum applies too."
-    },
-    "capacity": {
-      "enum": ["spot", "on-demand"], "default": "spot",
-      "description": "What to launch where a class offers both."
-    }
-  }
-}"#;
-
-/// The settings, understood.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+/// Under `scale-up`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub struct Settings {
-    /// The most runners that the scope may have; none: only the operator's maximum applies.
+pub struct ScaleUpSettings {
+    /// The most runners that the scope may have; in a repository's own settings, the most that it may
+    /// have. The operator's own maxima apply too.
     pub max_runners: Option<u32>,
     /// What to launch where a class offers both.
-    pub capacity: PreferredCapacity,
+    pub capacity: Preferred,
+    /// A job that has waited this many seconds gets on-demand capacity, whatever is preferred. `null`:
+    /// however long it waits.
+    pub on_demand_after_seconds: Option<u32>,
+    /// A job whose runner was interrupted before gets on-demand capacity, whatever is preferred.
+    pub on_demand_after_interruption: bool,
+    /// Idle runners to keep for jobs to come. Applies where it is declared and is never inherited;
+    /// declare the same under `scale-down`, or they are retired as surplus.
+    pub idle: Vec<Stock>,
 }
 
-/// What to launch where a class offers both; the other where it does not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum PreferredCapacity {
-    /// The cheaper one.
-    #[default]
-    Spot,
-    /// The one that is not taken back.
-    OnDemand,
-}
-
-impl Settings {
-    /// Reads a JSON object; an empty text is the empty object.
-    ///
-    /// # Errors
-    /// Says what is not understood.
-    pub fn parse(json: &str) -> Result<Self, Complaint> {
-        if json.trim().is_empty() {
-            return Ok(Self::default());
+impl Default for ScaleUpSettings {
+    fn default() -> Self {
+        Self {
+            max_runners: None,
+            capacity: Preferred::Spot,
+            // Twice what a launch and a boot take: spot capacity has had its chance.
+            on_demand_after_seconds: Some(600),
+            on_demand_after_interruption: true,
+            idle: Vec::new(),
         }
-        serde_json::from_str(json).map_err(|error| Complaint {
-            at: String::new(),
-            problem: error.to_string(),
-        })
+    }
+}
+
+impl ScaleUpSettings {
+    /// Spot or on demand.
+    pub fn choice(&self) -> Choice {
+        Choice {
+            preferred: self.capacity,
+            on_demand_after_seconds: self.on_demand_after_seconds,
+            on_demand_after_interruption: self.on_demand_after_interruption,
+        }
+    }
+}
+
+/// Under `scale-down`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ScaleDownSettings {
+    /// No runner is retired that is younger, in seconds: what it cost to boot is not thrown away at
+    /// once.
+    pub minimum_age_seconds: u32,
+    /// No runner is retired that has been idle for less, in seconds.
+    pub idle_seconds: u32,
+    /// Idle runners to keep, as under `scale-up`.
+    pub idle: Vec<Stock>,
+}
+
+impl Default for ScaleDownSettings {
+    fn default() -> Self {
+        Self {
+            minimum_age_seconds: 300,
+            // GitHub gives a job to an idle runner within seconds; a minute and a half is for a slow day.
+            idle_seconds: 90,
+            idle: Vec::new(),
+        }
     }
 }

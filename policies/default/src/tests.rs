@@ -1,136 +1,39 @@
-use proptest::prelude::*;
-use stoker_policy_sdk::facts::{
-    Capacity, Headroom, Job, LabelSet, PolicyLevel, Recent, Repository, Runner, RunnerClass,
-    RunnerPhase, Scope, Situation, Spend, Trigger, Visibility,
-};
-use stoker_policy_sdk::scale_up::Plan;
+//! The rules, as claims.
 
-use crate::decide;
+use stoker_policy_sdk::facts::{Capacity, RunnerPhase, Situation};
+use stoker_policy_sdk::testing::fleet;
+use stoker_policy_sdk::testing::properties::{Options, check_scale_down, check_scale_up};
+use stoker_policy_sdk::{run, scale_down, scale_up};
 
-const NEVER: Recent = Recent {
-    launched: 0,
-    interrupted: 0,
-    refused: 0,
-    boot_median: None,
-    boot_slowest: None,
-};
+use super::DefaultPolicy;
+use crate::settings::{ScaleDownSettings, ScaleUpSettings};
 
-fn class(name: &str, left: u32) -> RunnerClass {
-    RunnerClass {
-        name: name.to_owned(),
-        labels: vec![name.to_owned()],
-        instance_types: Vec::new(),
-        maximum: 100,
-        left,
-        spot_price: Some(0.03),
-        on_demand_price: Some(0.1),
-        spot: NEVER,
-        on_demand: NEVER,
-        attributes: Vec::new(),
-    }
+fn decide(situation: &Situation) -> Result<scale_up::Plan, String> {
+    run::scale_up::<DefaultPolicy>(situation)
 }
 
-fn job(labels: u32) -> Job {
-    Job {
-        repository: 0,
-        labels,
-        workflow: "ci".to_owned(),
-        name: "test".to_owned(),
-        branch: "main".to_owned(),
-        attempt: 1,
-        waited: 5,
-        deferrals: 0,
-        last_deferral: None,
-        interrupted: false,
-        attributes: Vec::new(),
-    }
+fn retire(situation: &Situation) -> Result<scale_down::Plan, String> {
+    run::scale_down::<DefaultPolicy>(situation)
 }
 
-fn runner(class: u32, phase: RunnerPhase) -> Runner {
-    Runner {
-        name: "r".to_owned(),
-        runner_class: class,
-        capacity: Capacity::Spot,
-        phase,
-        launched_for: None,
-        serves: None,
-        age: 10,
-        in_phase: 10,
-        price: 0.03,
-        attributes: Vec::new(),
-    }
-}
-
-/// Two classes: `small`, and `large` that also does what `small` does. Label sets: 0 any of the two,
-/// 1 large only, 2 none.
-fn situation(pending: Vec<Job>, runners: Vec<Runner>, settings: &str) -> Situation {
-    Situation {
-        now: 1_700_000_000,
-        zones: Vec::new(),
-        seed: 1,
-        scope: Scope {
-            owner: "acme".to_owned(),
-            repository: None,
-        },
-        level: PolicyLevel::Default,
-        trigger: Trigger::Jobs,
-        settings: settings.to_owned(),
-        repositories: vec![Repository {
-            name: "app".to_owned(),
-            visibility: Visibility::Private,
-            maximum: None,
-            left: 100,
-            waiting_jobs: 0,
-            running_jobs: 0,
-            spent_today: 0.0,
-            settings: None,
-            attributes: Vec::new(),
-        }],
-        label_sets: vec![
-            LabelSet {
-                labels: vec!["linux".to_owned()],
-                fits: vec![0, 1],
-            },
-            LabelSet {
-                labels: vec!["large".to_owned()],
-                fits: vec![1],
-            },
-            LabelSet {
-                labels: vec!["windows".to_owned()],
-                fits: vec![],
-            },
-        ],
-        classes: vec![class("small", 100), class("large", 100)],
-        pending,
-        pending_unseen: 0,
-        headroom: Headroom {
-            runners_maximum: 100,
-            runners_left: 100_u32.saturating_sub(u32::try_from(runners.len()).unwrap()),
-            launches_left: 100,
-            registrations_left: 100,
-            registrations_reset: 0,
-            spend_left: None,
-        },
-        runners,
-        spend: Spend {
-            this_hour: 0.0,
-            today: 0.0,
-            this_month: 0.0,
-        },
-        attributes: Vec::new(),
-    }
-}
-
-fn launched(plan: &Plan) -> u32 {
+fn launched(plan: &scale_up::Plan) -> u32 {
     plan.launches.iter().map(|launch| launch.count).sum()
+}
+
+/// `small` for `linux`, and `large`, twice the price, for `linux` and `large`.
+fn two_classes() -> stoker_policy_sdk::testing::Fleet {
+    fleet()
+        .class("small", &["linux"])
+        .class("large", &["linux", "large"])
 }
 
 #[test]
 fn a_waiting_job_gets_one_runner_of_the_cheapest_class_that_fits() {
-    let plan = decide(&situation(vec![job(0)], vec![], "{}")).unwrap();
+    let plan = decide(&two_classes().job("app", &["linux"]).build()).unwrap();
     assert_eq!(plan.launches.len(), 1);
     assert_eq!(plan.launches[0].runner_class, 0);
     assert_eq!(plan.launches[0].count, 1);
+    assert_eq!(plan.launches[0].launched_for, Some(0));
     assert_eq!(
         plan.launches[0].reason,
         "1 job waits for `small` and no idle or booting runner is free for it"
@@ -144,7 +47,11 @@ fn an_idle_or_booting_runner_is_used_before_one_is_launched() {
         RunnerPhase::Booting,
         RunnerPhase::Idle,
     ] {
-        let plan = decide(&situation(vec![job(0)], vec![runner(0, phase)], "{}")).unwrap();
+        let situation = two_classes()
+            .job("app", &["linux"])
+            .runner("small", phase, 60)
+            .build();
+        let plan = decide(&situation).unwrap();
         assert_eq!(launched(&plan), 0);
         assert_eq!(
             plan.deferrals[0].reason,
@@ -160,21 +67,28 @@ fn a_busy_retiring_or_unknown_runner_is_no_supply() {
         RunnerPhase::Retiring,
         RunnerPhase::Unknown,
     ] {
-        let plan = decide(&situation(vec![job(0)], vec![runner(0, phase)], "{}")).unwrap();
-        assert_eq!(launched(&plan), 1);
+        let situation = two_classes()
+            .job("app", &["linux"])
+            .runner("small", phase, 60)
+            .build();
+        assert_eq!(launched(&decide(&situation).unwrap()), 1);
     }
 }
 
 #[test]
 fn a_job_that_takes_any_runner_leaves_the_only_fitting_one_to_another() {
-    let runners = vec![runner(0, RunnerPhase::Idle), runner(1, RunnerPhase::Idle)];
-    let plan = decide(&situation(vec![job(0), job(1)], runners, "{}")).unwrap();
-    assert_eq!(launched(&plan), 0);
+    let situation = two_classes()
+        .job("app", &["linux"])
+        .job("app", &["large"])
+        .runner("large", RunnerPhase::Idle, 90)
+        .runner("small", RunnerPhase::Idle, 60)
+        .build();
+    assert_eq!(launched(&decide(&situation).unwrap()), 0);
 }
 
 #[test]
 fn a_job_that_no_class_fits_waits_and_says_so() {
-    let plan = decide(&situation(vec![job(2)], vec![], "{}")).unwrap();
+    let plan = decide(&two_classes().job("app", &["windows"]).build()).unwrap();
     assert_eq!(launched(&plan), 0);
     assert_eq!(
         plan.deferrals[0].reason,
@@ -183,139 +97,171 @@ fn a_job_that_no_class_fits_waits_and_says_so() {
 }
 
 #[test]
-fn at_the_maximum_jobs_wait_and_the_reason_names_whose_maximum_it_is() {
-    let busy = vec![runner(0, RunnerPhase::Busy)];
-    let own = situation(vec![job(0), job(0)], busy.clone(), r#"{"max_runners":2}"#);
-    let plan = decide(&own).unwrap();
-    assert_eq!(launched(&plan), 1);
+fn at_a_maximum_jobs_wait_and_the_reason_names_whose_maximum_it_is() {
+    let reason = |situation: &Situation| {
+        let plan = decide(situation).unwrap();
+        plan.deferrals[0].reason.clone()
+    };
+    let busy = || {
+        two_classes()
+            .jobs(2, "app", &["linux"])
+            .runner("small", RunnerPhase::Busy, 60)
+    };
+    let own = busy().settings(r#"{"max_runners":2}"#).build();
+    assert_eq!(launched(&decide(&own).unwrap()), 1);
+    assert_eq!(reason(&own), "the policy's `max_runners` of 2 is reached");
     assert_eq!(
-        plan.deferrals[0].reason,
-        "the policy's `max_runners` of 2 is reached"
+        reason(&busy().maximum(1).build()),
+        "the operator's maximum of 1 runners for this scope is reached"
     );
-
-    let mut operators = situation(vec![job(0)], busy, "{}");
-    operators.headroom.runners_left = 0;
-    let plan = decide(&operators).unwrap();
+    let class_full = fleet()
+        .class("large", &["linux"])
+        .class_maximum(0)
+        .job("app", &["linux"])
+        .build();
     assert_eq!(
-        plan.deferrals[0].reason,
-        "the operator's maximum of 100 runners for this scope is reached"
+        reason(&class_full),
+        "every class that fits is at its maximum: `large` (0)"
     );
+    let broke = busy().spend_left(0.04).build();
+    assert_eq!(launched(&decide(&broke).unwrap()), 1);
+    assert_eq!(reason(&broke), "the operator's spend limit is reached");
+}
 
-    let mut class_full = situation(vec![job(1)], vec![], "{}");
-    class_full.classes[1].left = 0;
-    let plan = decide(&class_full).unwrap();
+#[test]
+fn a_repository_s_own_settings_bind_its_own_jobs_alone() {
+    let situation = two_classes()
+        .jobs(3, "app", &["linux"])
+        .jobs(2, "lib", &["linux"])
+        .tuned("app", r#"{"max_runners":1,"capacity":"on-demand"}"#)
+        .build();
+    let plan = decide(&situation).unwrap();
+    assert_eq!(launched(&plan), 3);
+    let on_demand: Vec<_> = plan
+        .launches
+        .iter()
+        .filter(|launch| launch.capacity == Capacity::OnDemand)
+        .collect();
+    assert_eq!(on_demand.len(), 1);
+    assert_eq!(on_demand[0].launched_for, Some(0));
     assert_eq!(
         plan.deferrals[0].reason,
-        "every class that fits is at its maximum: `large` (100)"
+        "`app` is at its own maximum of 1 runners"
     );
 }
 
 #[test]
-fn the_preferred_capacity_is_taken_where_it_is_offered() {
-    let capacity = |settings: &str, spot: Option<f64>, on_demand: Option<f64>| {
-        let mut situation = situation(vec![job(0)], vec![], settings);
-        situation.classes[0].spot_price = spot;
-        situation.classes[0].on_demand_price = on_demand;
-        decide(&situation).unwrap().launches[0].capacity
-    };
-    let on_demand = r#"{"capacity":"on-demand"}"#;
-    assert_eq!(capacity("{}", Some(0.1), Some(0.2)), Capacity::Spot);
-    assert_eq!(capacity("{}", None, Some(0.2)), Capacity::OnDemand);
+fn a_job_that_waited_long_or_was_interrupted_gets_what_is_not_taken_back() {
+    let capacity = |situation: Situation| decide(&situation).unwrap().launches[0].capacity;
+    let one = || two_classes().job("app", &["linux"]);
+    assert_eq!(capacity(one().build()), Capacity::Spot);
+    assert_eq!(capacity(one().waited(600).build()), Capacity::OnDemand);
+    assert_eq!(capacity(one().interrupted().build()), Capacity::OnDemand);
+    let patient = r#"{"on_demand_after_seconds":null,"on_demand_after_interruption":false}"#;
     assert_eq!(
-        capacity(on_demand, Some(0.1), Some(0.2)),
-        Capacity::OnDemand
+        capacity(one().interrupted().waited(9_000).settings(patient).build()),
+        Capacity::Spot
     );
-    assert_eq!(capacity(on_demand, Some(0.1), None), Capacity::Spot);
+}
+
+const STOCK: &str = r#"{"idle":[{"schedule":"* 8-17 * * mon-fri","time_zone":"Europe/Berlin",
+    "count":3,"class":"small"}]}"#;
+
+#[test]
+fn the_idle_stock_is_filled_up_in_its_hours_and_waiting_jobs_come_first() {
+    let at = |hour: u8, jobs: usize, idle: u32| {
+        let mut situation = two_classes()
+            .settings(STOCK)
+            .zone("Europe/Berlin", 5, hour, 30)
+            .jobs(jobs, "app", &["linux"]);
+        for age in 0..idle {
+            situation = situation.runner("small", RunnerPhase::Idle, 60 + age);
+        }
+        decide(&situation.build()).unwrap()
+    };
+    assert_eq!(launched(&at(9, 0, 0)), 3);
+    assert_eq!(launched(&at(9, 0, 2)), 1);
+    assert_eq!(launched(&at(9, 0, 5)), 0);
+    assert_eq!(launched(&at(9, 2, 2)), 3, "the idle ones are taken");
+    assert_eq!(launched(&at(19, 0, 0)), 0);
+    assert_eq!(
+        at(9, 0, 0).launches[0].reason,
+        "3 idle `small` are wanted in `* 8-17 * * mon-fri` Europe/Berlin"
+    );
+    let needs = run::needs_to_scale_up::<DefaultPolicy>(STOCK).unwrap();
+    assert_eq!(needs.time_zones, ["Europe/Berlin"]);
+}
+
+#[test]
+fn idle_runners_that_nobody_needs_are_retired_when_they_are_old_enough() {
+    let situation = |settings: &str, hour| {
+        two_classes()
+            .settings(settings)
+            .zone("Europe/Berlin", 5, hour, 30)
+            .runner("small", RunnerPhase::Busy, 9_000)
+            .runner("small", RunnerPhase::Idle, 900)
+            .runner("small", RunnerPhase::Idle, 120)
+            .build()
+    };
+    let retired = |situation: &Situation| -> usize {
+        let plan = retire(situation).unwrap();
+        plan.verdicts
+            .iter()
+            .filter(|verdict| verdict.fate == scale_down::Fate::Retire)
+            .map(|verdict| verdict.runners.len())
+            .sum()
+    };
+    assert_eq!(retired(&situation("{}", 9)), 1);
+    assert_eq!(retired(&situation(r#"{"minimum_age_seconds":100}"#, 9)), 2);
+    assert_eq!(retired(&situation(STOCK, 9)), 0);
+    assert_eq!(retired(&situation(STOCK, 19)), 1);
 }
 
 #[test]
 fn settings_that_are_not_understood_are_refused_and_named() {
-    let error = decide(&situation(vec![], vec![], r#"{"max_runner":2}"#)).unwrap_err();
-    assert!(error.contains("max_runner"), "{error}");
+    let situation = fleet().settings(r#"{"max_runner":2}"#).build();
+    let error = decide(&situation).unwrap_err();
+    assert!(
+        error.starts_with("settings/max_runner: unknown field"),
+        "{error}"
+    );
+    let stock = STOCK.replace("8-17", "8-99");
+    let complaints = run::needs_to_scale_up::<DefaultPolicy>(&stock).unwrap_err();
+    assert_eq!(complaints[0].at, "/idle/0/schedule");
 }
 
-fn phases() -> impl Strategy<Value = RunnerPhase> {
-    prop_oneof![
-        Just(RunnerPhase::Launching),
-        Just(RunnerPhase::Booting),
-        Just(RunnerPhase::Idle),
-        Just(RunnerPhase::Busy),
-        Just(RunnerPhase::Retiring),
-        Just(RunnerPhase::Unknown),
-    ]
+#[test]
+fn every_property_holds_whatever_is_set() {
+    for settings in [
+        "{}",
+        r#"{"max_runners":5}"#,
+        r#"{"capacity":"on-demand"}"#,
+        r#"{"on_demand_after_seconds":0}"#,
+    ] {
+        let found = check_scale_up(&decide, &Options::with_settings(settings));
+        assert_eq!(found, [], "{settings}");
+    }
+    let mut options = Options::with_settings(STOCK);
+    options.zones = fleet().zone("Europe/Berlin", 5, 9, 30).build().zones;
+    options.idle_stock = 3;
+    assert_eq!(check_scale_up(&decide, &options), []);
+    assert_eq!(check_scale_down(&retire, &options), []);
+    assert_eq!(check_scale_down(&retire, &Options::default()), []);
 }
 
-prop_compose! {
-    fn situations()(
-        jobs in prop::collection::vec(0_u32..3, 0..40),
-        runners in prop::collection::vec((0_u32..2, phases()), 0..30),
-        left in (0_u32..20, 0_u32..20),
-        maximum in prop::option::of(0_u32..40),
-        headroom in 0_u32..40,
-    ) -> Situation {
-        let settings = maximum.map_or("{}".to_owned(), |m| format!("{{\"max_runners\":{m}}}"));
-        let mut situation = situation(
-            jobs.into_iter().map(job).collect(),
-            runners.into_iter().map(|(class, phase)| runner(class, phase)).collect(),
-            &settings,
-        );
-        situation.classes[0].left = left.0;
-        situation.classes[1].left = left.1;
-        situation.headroom.runners_left = headroom;
-        situation
-    }
-}
-
-proptest! {
-    /// Every pending job is in exactly one launch or deferral, and each launch is of as many runners as
-    /// it names jobs.
-    #[test]
-    fn every_job_has_one_fate(situation in situations()) {
-        let plan = decide(&situation).unwrap();
-        let mut named: Vec<u32> = plan.launches.iter().flat_map(|l| l.jobs.clone())
-            .chain(plan.deferrals.iter().flat_map(|d| d.jobs.clone()))
-            .collect();
-        named.sort_unstable();
-        let all: Vec<u32> = (0..u32::try_from(situation.pending.len()).unwrap()).collect();
-        prop_assert_eq!(named, all);
-        for launch in &plan.launches {
-            prop_assert_eq!(usize::try_from(launch.count).unwrap(), launch.jobs.len());
-        }
-    }
-
-    /// A plan never exceeds the headroom, of the scope or of a class.
-    #[test]
-    fn no_plan_exceeds_the_headroom(situation in situations()) {
-        let plan = decide(&situation).unwrap();
-        prop_assert!(launched(&plan) <= situation.headroom.runners_left);
-        for (place, class) in (0_u32..).zip(&situation.classes) {
-            let of_class: u32 = plan.launches.iter()
-                .filter(|launch| launch.runner_class == place).map(|launch| launch.count).sum();
-            prop_assert!(of_class <= class.left);
-        }
-    }
-
-    /// One more job never launches fewer.
-    #[test]
-    fn more_demand_never_launches_fewer(situation in situations(), labels in 0_u32..3) {
-        let before = launched(&decide(&situation).unwrap());
-        let mut more = situation;
-        more.pending.push(job(labels));
-        prop_assert!(launched(&decide(&more).unwrap()) >= before);
-    }
-
-    /// One more idle runner never launches more.
-    #[test]
-    fn more_supply_never_launches_more(situation in situations(), class in 0_u32..2) {
-        let before = launched(&decide(&situation).unwrap());
-        let mut more = situation;
-        more.runners.push(runner(class, RunnerPhase::Idle));
-        prop_assert!(launched(&decide(&more).unwrap()) <= before);
-    }
-
-    /// The same situation gives the same plan.
-    #[test]
-    fn decisions_repeat(situation in situations()) {
-        prop_assert_eq!(decide(&situation).unwrap(), decide(&situation).unwrap());
-    }
+#[test]
+fn the_schema_file_is_that_of_the_settings() {
+    stoker_policy_sdk::testing::assert_schema_file(
+        concat!(env!("CARGO_MANIFEST_DIR"), "/settings.schema.json"),
+        [
+            (
+                "scale-up",
+                stoker_policy_sdk::settings::schema::<ScaleUpSettings>(),
+            ),
+            (
+                "scale-down",
+                stoker_policy_sdk::settings::schema::<ScaleDownSettings>(),
+            ),
+        ],
+    );
 }

@@ -1,60 +1,67 @@
-//! What the author of a scaling policy needs: the contract's types, and one macro for each decision
-//! that a policy takes.
+//! What the author of a scaling policy needs.
 //!
-//! A policy is a pure function from a situation to a plan. Implement [`About`] and the decision, then
-//! export both:
+//! A policy is a pure function from a situation to a plan. Say who it is ([`Policy`]), implement the
+//! decisions that it takes ([`ScaleUp`], [`ScaleDown`], [`RunnerSync`]) with settings of a type of your
+//! own, and export them:
 //!
-//! ```ignore
-//! struct MyPolicy;
+//! ```
+//! use stoker_policy_sdk::blocks::{Launching, capacity};
+//! use stoker_policy_sdk::{Policy, ScaleUp, facts::Situation, scale_up::Plan};
 //!
-//! impl stoker_policy_sdk::About for MyPolicy { /* describe, validate_settings */ }
-//! impl stoker_policy_sdk::ScaleUp for MyPolicy { /* decide */ }
+//! /// What `settings.json` may say under `scale-up`.
+//! #[derive(serde::Deserialize, schemars::JsonSchema)]
+//! #[serde(deny_unknown_fields)]
+//! struct Settings {
+//!     /// The most runners at once.
+//!     max_runners: Option<u32>,
+//! }
 //!
-//! stoker_policy_sdk::export_about!(MyPolicy);
-//! stoker_policy_sdk::export_scale_up!(MyPolicy);
+//! struct OneEach;
+//!
+//! impl Policy for OneEach {
+//!     const NAME: &'static str = "one-each";
+//!     const VERSION: &'static str = "1.0.0";
+//!     const SUMMARY: &'static str = "One runner for each job that no runner is there for.";
+//! }
+//!
+//! impl ScaleUp for OneEach {
+//!     type Settings = Settings;
+//!
+//!     fn decide(situation: &Situation, settings: &Settings) -> Result<Plan, String> {
+//!         let mut launching =
+//!             Launching::new(situation).own_maximum("max_runners", settings.max_runners);
+//!         for job in launching.open() {
+//!             launching.launch_for(job);
+//!         }
+//!         Ok(launching.finish(|class, _| capacity::cheapest(class)))
+//!     }
+//! }
+//!
+//! stoker_policy_sdk::export!(OneEach: scale_up);
 //! ```
 //!
-//! Build it for `wasm32-unknown-unknown` as a `cdylib`, and make a component of it with
-//! `stoker policy component MODULE.wasm -o policy.wasm`.
-//!
 //! What is not exported is not in the component: a policy that only scales up leaves scaling down to
-//! whoever decides that on a broader level. Compiled natively the types are the same, so rules can be
-//! tested, and are run by the host as its built-in fallback, without any WebAssembly.
+//! whoever decides that on a broader level. Compiled natively the types are the same, so rules are
+//! tested without any WebAssembly ([`testing`]), and run so by the host as its built-in rules
+//! ([`run`]).
+//!
+//! Modules in reading order: [`policy`], [`run`], [`settings`], [`blocks`] (building blocks: a policy is
+//! a few lines of them), [`testing`] (feature `testing`). In components the SDK also brings an allocator
+//! that never gives memory back, and logs where a panic was before the policy traps.
 
-#[allow(
-    missing_docs,
-    unreachable_pub,
-    unsafe_code,
-    clippy::all,
-    clippy::pedantic
-)]
-mod bindings {
-    pub mod about_part {
-        wit_bindgen::generate!({
-            path: "../../wit/v0.1",
-            world: "about-part",
-            pub_export_macro: true,
-            export_macro_name: "export_about_part",
-            default_bindings_module: "stoker_policy_sdk::about_part",
-            additional_derives: [PartialEq],
-        });
-    }
-
-    pub mod scale_up_part {
-        wit_bindgen::generate!({
-            path: "../../wit/v0.1",
-            world: "scale-up-part",
-            pub_export_macro: true,
-            export_macro_name: "export_scale_up_part",
-            default_bindings_module: "stoker_policy_sdk::scale_up_part",
-            with: { "stoker:policy/facts@0.1.0": super::about_part::stoker::policy::facts },
-            additional_derives: [PartialEq],
-        });
-    }
-}
+#[cfg(all(target_arch = "wasm32", feature = "allocator"))]
+mod allocator;
+mod bindings;
+pub mod blocks;
+mod export;
+pub mod policy;
+pub mod run;
+pub mod settings;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
 #[doc(hidden)]
-pub use bindings::{about_part, scale_up_part};
+pub use bindings::{about_part, scale_down_part, scale_up_part, sync_part};
 
 /// What both sides talk about: the situation and everything in it.
 pub use bindings::about_part::stoker::policy::facts;
@@ -68,24 +75,13 @@ pub use bindings::about_part::exports::stoker::policy::about;
 /// The types of the decision which runners to launch.
 pub use bindings::scale_up_part::exports::stoker::policy::scale_up;
 
-/// What every policy implements.
-pub use about::Guest as About;
+/// The types of the decision which runners to retire.
+pub use bindings::scale_down_part::exports::stoker::policy::scale_down;
 
-/// What a policy that decides which runners to launch implements.
-pub use scale_up::Guest as ScaleUp;
+/// The types of the decision which versions of the runner to mirror and to offer.
+pub use bindings::sync_part::exports::stoker::policy::sync;
 
-/// Exports `describe` and `validate-settings` of a type that implements [`About`].
-#[macro_export]
-macro_rules! export_about {
-    ($policy:ident) => {
-        $crate::about_part::export_about_part!($policy with_types_in $crate::about_part);
-    };
-}
+pub use policy::{Policy, RunnerSync, ScaleDown, ScaleUp};
 
-/// Exports the decision of a type that implements [`ScaleUp`].
-#[macro_export]
-macro_rules! export_scale_up {
-    ($policy:ident) => {
-        $crate::scale_up_part::export_scale_up_part!($policy with_types_in $crate::scale_up_part);
-    };
-}
+#[doc(hidden)]
+pub use export::{log_panics, no_needs};

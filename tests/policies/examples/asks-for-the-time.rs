@@ -11,7 +11,12 @@ fn decide(situation: &Situation) -> Result<Plan, String> {
     plan.notes = situation
         .zones
         .iter()
-        .map(|at| format!("{} {}:{:02} {:+}", at.zone, at.hour, at.minute, at.utc_offset))
+        .map(|at| {
+            format!(
+                "{} {}:{:02} {:+}",
+                at.zone, at.hour, at.minute, at.utc_offset
+            )
+        })
         .collect();
     Ok(plan)
 }

@@ -8,7 +8,9 @@ stoker_test_policies::about!(Policy, "only-about");
 mod exports {
     use super::Policy;
 
-    stoker_test_policies::sdk::export_about!(Policy);
+    stoker_test_policies::sdk::about_part::export_about_part!(
+        Policy with_types_in stoker_test_policies::sdk::about_part
+    );
 }
 
 #[cfg(not(target_arch = "wasm32"))]

@@ -22,7 +22,6 @@ use crate::folders::{Folders, Reader, Tuning};
 use crate::health::{Good, Health, Whose};
 use crate::limits::{Limits, MOST_NOTES, SizeClass};
 use crate::settings::{self, Merged};
-use crate::zones;
 
 /// Whether policies decide at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -254,12 +253,10 @@ impl PolicyHost {
     ) -> Result<Proposal<A::Plan>, Failure> {
         let (ask, good, limits) = (ask.clone(), good.clone(), self.limits());
         tokio::task::spawn_blocking(move || {
-            let needs = good.policy.needs(A::DECISION, &good.settings, &limits)?;
-            let basis = Basis {
-                zones: zones::times(ask.now(), &needs)?,
-                settings: good.settings,
-                repository_settings,
-            };
+            let mut basis = good
+                .policy
+                .basis(A::DECISION, &good.settings, ask.now(), &limits)?;
+            basis.repository_settings = repository_settings;
             let mut decided = ask.of(&good.policy, good.level, &basis, &limits)?;
             add_notes(&mut decided.plan, decided.logged);
             Ok(Proposal {

@@ -24,6 +24,7 @@ mod health;
 pub mod host;
 pub mod limits;
 mod run;
+pub mod self_check;
 mod settings;
 mod zones;
 

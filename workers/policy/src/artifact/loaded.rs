@@ -6,6 +6,7 @@ use stoker_core::distribution::{Distribution, SyncPlan};
 use stoker_core::ids::ArtifactDigest;
 use stoker_core::plan::{Basis, Plan, PolicyLevel, ScaleDownPlan};
 use stoker_core::situation::Situation;
+use stoker_core::time::Timestamp;
 use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
 
@@ -14,6 +15,7 @@ use crate::contract::{self, Contract, Decision, Description, Needs, Spoken};
 use crate::failure::Failure;
 use crate::limits::Limits;
 use crate::run::{self, Decided, Guest};
+use crate::zones;
 
 /// How many settings are remembered as accepted: the repositories of a busy scope that have some of
 /// their own.
@@ -136,6 +138,26 @@ impl Loaded {
         accepted.insert(0, (decision, settings.to_owned(), needs.clone()));
         accepted.truncate(REMEMBERED);
         Ok(needs)
+    }
+
+    /// What it is shown besides a situation: the settings, and the time in the zones that it needs for
+    /// them.
+    ///
+    /// # Errors
+    /// As [`Self::needs`], and [`Failure::UnknownZone`].
+    pub fn basis(
+        &self,
+        decision: Decision,
+        settings: &str,
+        now: Timestamp,
+        limits: &Limits,
+    ) -> Result<Basis, Failure> {
+        let needs = self.needs(decision, settings, limits)?;
+        Ok(Basis {
+            settings: settings.to_owned(),
+            zones: zones::times(now, &needs)?,
+            ..Basis::default()
+        })
     }
 
     /// Asks it which runners to launch.

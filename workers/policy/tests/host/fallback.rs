@@ -40,7 +40,11 @@ async fn settings_that_a_policy_refuses_leave_the_last_good_pair_in_place() {
     assert_eq!(launched(&proposal), 2, "by the settings that were good");
     let fallback = proposal.fallback.unwrap();
     assert_eq!(fallback.cause, "settings-refused");
-    assert!(fallback.message.contains("max_runner"), "{}", fallback.message);
+    assert!(
+        fallback.message.contains("max_runner"),
+        "{}",
+        fallback.message
+    );
     // Mended settings decide at once: nobody is left alone for them.
     for maximum in [4, 5] {
         let mended = format!(r#"{{"scale-up":{{"max_runners":{maximum}}}}}"#);
@@ -83,8 +87,16 @@ async fn a_policy_that_keeps_failing_for_a_scope_is_left_alone_for_five_minutes_
     }
     let alone = cause("acme", 10).await;
     assert_eq!(alone.cause, "quarantined");
-    assert!(alone.message.contains("failed 3 times in a row"), "{}", alone.message);
-    assert!(alone.message.contains("in 290 seconds"), "{}", alone.message);
+    assert!(
+        alone.message.contains("failed 3 times in a row"),
+        "{}",
+        alone.message
+    );
+    assert!(
+        alone.message.contains("in 290 seconds"),
+        "{}",
+        alone.message
+    );
     assert!(alone.message.contains("trapped"), "{}", alone.message);
     assert_eq!(cause("other", 10).await.cause, "trapped");
     assert_eq!(cause("acme", 301).await.cause, "trapped");

@@ -116,7 +116,10 @@ async fn lines_that_a_policy_logs_are_notes_and_can_t_pretend_to_be_log_lines() 
         assert!(!note.contains('\n') && !note.contains('\u{1b}'), "{note}");
     }
     let last = notes.last().unwrap();
-    assert!(last.starts_with("warning: fine\\n{\"level\":\"ERROR\""), "{last}");
+    assert!(
+        last.starts_with("warning: fine\\n{\"level\":\"ERROR\""),
+        "{last}"
+    );
 }
 
 #[tokio::test]

@@ -91,7 +91,10 @@ async fn a_repository_s_folder_tunes_its_organisation_s_policy_for_its_jobs() {
 
     bench.store.put("repos/acme/app/settings.json", "[]");
     let proposal = bench.decide(&situation(1)).await;
-    assert_eq!(proposal.fallback, None, "one repository's mistake is its own");
+    assert_eq!(
+        proposal.fallback, None,
+        "one repository's mistake is its own"
+    );
     let left_aside = proposal.plan.notes.last().unwrap();
     assert!(
         left_aside.starts_with("repos/acme/app/settings.json is left aside"),

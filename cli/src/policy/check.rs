@@ -1,0 +1,361 @@
+//! `stoker policy check`: what a host requires, what a policy costs, and what every policy keeps.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::{Value, json};
+use stoker_core::ids::ArtifactDigest;
+use stoker_core::time::Timestamp;
+use stoker_policy::self_check::{Trial, self_check};
+use stoker_policy::{Decision, Failure, SizeClass};
+use stoker_policy_sdk::testing::properties::{self, Options};
+use stoker_policy_testkit::{Component, convert};
+
+use super::words::thousands;
+use super::{SettingsFile, Size};
+
+/// Arguments of `stoker policy check`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:
+  stoker policy check policy.wasm
+  stoker policy check policy.wasm --settings settings.json --json
+
+Exit status: 0 the policy may be published, 1 it is refused or breaks a property, 2 wrong arguments.")]
+pub struct CheckArgs {
+    /// The component.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// A settings.json to check it with.
+    #[arg(long, value_name = "FILE")]
+    settings: Option<PathBuf>,
+    /// What the policy may be and use.
+    #[arg(long, value_enum, default_value_t = Size::Small)]
+    size_class: Size,
+    /// How many situations each property is tried on.
+    #[arg(long, value_name = "N", default_value_t = 256)]
+    cases: u32,
+    /// How many idle runners the settings want without any job waiting.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    idle_stock: u32,
+    /// The settings limit money: decisions are compared on jobs that cost the same.
+    #[arg(long)]
+    limits_money: bool,
+    /// Write what was found as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// One thing that was looked at.
+struct Finding {
+    /// The part of the check.
+    part: &'static str,
+    what: String,
+    verdict: Verdict,
+    /// The smallest situation in which a property does not hold.
+    counterexample: Option<Value>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Good,
+    Warning,
+    Bad,
+}
+
+impl Verdict {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Good => "ok",
+            Self::Warning => "warning",
+            Self::Bad => "FAILED",
+        }
+    }
+}
+
+/// From this share of a limit on there is a warning: a situation twice as dear is not far-fetched.
+const NEAR_LIMIT: u64 = 2;
+
+pub(super) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
+    let bytes = std::fs::read(&args.file)
+        .map_err(|error| anyhow::anyhow!("{} can't be read: {error}", args.file.display()))?;
+    let settings = SettingsFile::read(args.settings.as_deref())?;
+    let mut findings = Vec::new();
+    match Component::new(&bytes, args.size_class.into()) {
+        Err(failure) => findings.push(refused(&failure)),
+        Ok(policy) => {
+            described(&policy, &mut findings);
+            trials(&policy, &settings, &mut findings);
+            for decision in policy.loaded().spoken().decisions.clone() {
+                kept(args, &policy, &settings, decision, &mut findings);
+            }
+        }
+    }
+    let bad = findings.iter().any(|f| f.verdict == Verdict::Bad);
+    if args.json {
+        tell_json(&bytes, &findings, !bad)?;
+    } else {
+        tell(args, &bytes, &findings, !bad)?;
+    }
+    Ok(if bad {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+fn good(part: &'static str, what: String) -> Finding {
+    Finding {
+        part,
+        what,
+        verdict: Verdict::Good,
+        counterexample: None,
+    }
+}
+
+fn refused(failure: &Failure) -> Finding {
+    Finding {
+        verdict: Verdict::Bad,
+        ..good("host", failure.to_string())
+    }
+}
+
+fn described(policy: &Component, findings: &mut Vec<Finding>) {
+    let said = policy.loaded().description();
+    let decisions = &policy.loaded().spoken().decisions;
+    let names: Vec<&str> = decisions.iter().map(|d| d.as_str()).collect();
+    let warning = |what: &str| Finding {
+        verdict: Verdict::Warning,
+        ..good("host", what.to_owned())
+    };
+    findings.push(good(
+        "host",
+        format!("{} {}: {}", said.name, said.version, said.summary),
+    ));
+    if names.is_empty() {
+        findings.push(warning(
+            "it takes no decision: every one is left to a broader level",
+        ));
+    } else {
+        findings.push(good("host", format!("decides {}", names.join(", "))));
+    }
+    let schema = said
+        .settings_schema
+        .as_deref()
+        .map(serde_json::from_str::<Value>);
+    match schema {
+        None => findings.push(warning(
+            "it has no settings schema: editors and people can't see what may be set",
+        )),
+        Some(Err(error)) => findings.push(warning(&format!(
+            "its settings schema is not JSON: {error}"
+        ))),
+        Some(Ok(_)) => findings.push(good("host", "has a settings schema".to_owned())),
+    }
+    let name_is_plain = said
+        .name
+        .chars()
+        .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+    if said.name.is_empty() || !name_is_plain {
+        findings.push(warning(
+            "its name is not of lower-case letters, digits and hyphens",
+        ));
+    }
+    if !policy.stubs().is_empty() {
+        findings.push(warning(&format!(
+            "it imports {} of WASI, which trap if they are called: {}",
+            policy.stubs().len(),
+            policy.stubs().join(", ")
+        )));
+    }
+}
+
+fn trials(policy: &Component, settings: &SettingsFile, findings: &mut Vec<Finding>) {
+    let limits = policy.limits();
+    for trial in self_check(policy.loaded(), |decision| settings.of(decision), limits) {
+        findings.push(tried(&trial));
+    }
+}
+
+fn tried(trial: &Trial) -> Finding {
+    let about = format!("{} of {}", trial.decision, trial.about);
+    match &trial.outcome {
+        Err(failure) => Finding {
+            verdict: Verdict::Bad,
+            ..good("self-check", format!("{about}: {failure}"))
+        },
+        Ok(cost) => {
+            let near = cost.fuel * NEAR_LIMIT > cost.fuel_limit
+                || cost.memory as u64 * NEAR_LIMIT > cost.memory_limit as u64;
+            Finding {
+                verdict: if near {
+                    Verdict::Warning
+                } else {
+                    Verdict::Good
+                },
+                ..good(
+                    "self-check",
+                    format!(
+                        "{about}: {} fuel of {}, {} KB of {}",
+                        thousands(cost.fuel),
+                        thousands(cost.fuel_limit),
+                        thousands(cost.memory as u64 >> 10),
+                        thousands(cost.memory_limit as u64 >> 10)
+                    ),
+                )
+            }
+        }
+    }
+}
+
+/// The time of the property checks' situations.
+const NOW: Timestamp = Timestamp(1_800_000_000);
+
+/// What every policy keeps.
+fn kept(
+    args: &CheckArgs,
+    policy: &Component,
+    settings: &SettingsFile,
+    decision: Decision,
+    findings: &mut Vec<Finding>,
+) {
+    let settings = settings.of(decision);
+    let limits = policy.limits();
+    let Ok(basis) = policy.loaded().basis(decision, &settings, NOW, limits) else {
+        // The self-check has told why.
+        return;
+    };
+    let options = Options {
+        cases: args.cases,
+        settings,
+        zones: basis.zones.iter().map(convert::zone_facts).collect(),
+        idle_stock: args.idle_stock,
+        limits_money: args.limits_money,
+    };
+    let mut broken: Vec<(&'static str, String, Value)> = Vec::new();
+    let all: &[&'static str] = match decision {
+        Decision::ScaleUp => {
+            let decide = |situation: &_| {
+                policy
+                    .scale_up(situation)
+                    .map(|d| d.plan)
+                    .map_err(|f| f.to_string())
+            };
+            for found in properties::check_scale_up(&decide, &options) {
+                let (shown, ..) = convert::situation(&found.situation);
+                broken.push((found.property, found.seen, json!(shown)));
+            }
+            &properties::SCALE_UP
+        }
+        Decision::ScaleDown => {
+            let decide = |situation: &_| {
+                policy
+                    .scale_down(situation)
+                    .map(|d| d.plan)
+                    .map_err(|f| f.to_string())
+            };
+            for found in properties::check_scale_down(&decide, &options) {
+                let (shown, ..) = convert::situation(&found.situation);
+                broken.push((found.property, found.seen, json!(shown)));
+            }
+            &properties::SCALE_DOWN
+        }
+        Decision::Sync => {
+            let decide = |situation: &_| {
+                policy
+                    .sync(situation)
+                    .map(|d| d.plan)
+                    .map_err(|f| f.to_string())
+            };
+            for found in properties::check_sync(&decide, &options) {
+                let (shown, _) = convert::distribution(&found.situation);
+                broken.push((found.property, found.seen, json!(shown)));
+            }
+            &properties::SYNC
+        }
+    };
+    for property in all {
+        let found = broken.iter().find(|(broken, ..)| broken == property);
+        findings.push(match found {
+            None => good(
+                "properties",
+                format!("{decision}: {property} ({} situations)", args.cases),
+            ),
+            Some((_, seen, situation)) => Finding {
+                verdict: Verdict::Bad,
+                counterexample: Some(situation.clone()),
+                ..good("properties", format!("{decision}: {property}: {seen}"))
+            },
+        });
+    }
+}
+
+fn tell(args: &CheckArgs, bytes: &[u8], findings: &[Finding], held: bool) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    let limit = SizeClass::from(args.size_class).limits().component_bytes;
+    writeln!(
+        out,
+        "{}: {} KB of {} KB, sha256 {}",
+        args.file.display(),
+        bytes.len().div_ceil(1_000),
+        thousands(limit as u64 / 1_000),
+        ArtifactDigest::of(bytes)
+    )?;
+    let mut part = "";
+    for finding in findings {
+        if finding.part != part {
+            part = finding.part;
+            writeln!(out, "\n{part}")?;
+        }
+        writeln!(out, "  {:8} {}", finding.verdict.word(), finding.what)?;
+    }
+    for (number, finding) in (1..).zip(findings.iter().filter(|f| f.counterexample.is_some())) {
+        let path = args
+            .file
+            .with_extension(format!("counterexample-{number}.json"));
+        if let Some(situation) = &finding.counterexample {
+            std::fs::write(&path, format!("{situation:#}\n"))?;
+        }
+        writeln!(
+            out,
+            "\nthe smallest situation in which this fails is in {}:\n  {}\n  stoker policy run {} --situation {}",
+            path.display(),
+            finding.what,
+            args.file.display(),
+            path.display()
+        )?;
+    }
+    writeln!(
+        out,
+        "\n{}",
+        if held {
+            "it may be published"
+        } else {
+            "it may not be published as it is"
+        }
+    )?;
+    Ok(())
+}
+
+fn tell_json(bytes: &[u8], findings: &[Finding], held: bool) -> anyhow::Result<()> {
+    let findings: Vec<Value> = findings
+        .iter()
+        .map(|finding| {
+            json!({
+                "part": finding.part,
+                "what": finding.what,
+                "verdict": finding.verdict.word().to_lowercase(),
+                "counterexample": finding.counterexample,
+            })
+        })
+        .collect();
+    let told = json!({
+        "sha256": ArtifactDigest::of(bytes),
+        "bytes": bytes.len(),
+        "good": held,
+        "findings": findings,
+    });
+    writeln!(std::io::stdout(), "{told:#}")?;
+    Ok(())
+}

@@ -1,0 +1,98 @@
+//! `stoker policy …`: what an author does with a policy, from a new project to a checked component.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use clap::{Subcommand, ValueEnum};
+use serde_json::Value;
+use stoker_policy::{Decision, SizeClass};
+use stoker_policy_testkit::Component;
+
+mod build;
+mod check;
+mod new;
+mod run;
+mod words;
+
+pub use build::encode;
+
+/// What to do with policies.
+#[derive(Debug, Clone, Subcommand)]
+pub enum PolicyCommand {
+    /// Begin a policy: a project that builds and tests as it stands.
+    New(new::NewArgs),
+    /// Build a policy's project, or make a component of a core module.
+    Build(build::BuildArgs),
+    /// Check a component: what a host requires, what it costs, and what every policy keeps.
+    Check(check::CheckArgs),
+    /// Ask a component for one decision.
+    Run(run::RunArgs),
+}
+
+/// Runs the command.
+pub fn run(command: &PolicyCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        PolicyCommand::New(args) => new::run(args),
+        PolicyCommand::Build(args) => build::run(args),
+        PolicyCommand::Check(args) => check::run(args),
+        PolicyCommand::Run(args) => run::run(args),
+    }
+}
+
+/// What a policy may be and use; the operator's `POLICY_SIZE_CLASS`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Size {
+    /// Compiled languages, up to 1 MiB.
+    Small,
+    /// JavaScript and Python, up to 20 MiB.
+    Large,
+}
+
+impl From<Size> for SizeClass {
+    fn from(size: Size) -> Self {
+        match size {
+            Size::Small => Self::Small,
+            Size::Large => Self::Large,
+        }
+    }
+}
+
+/// The component of a file, in a host of that size class.
+fn component(path: &Path, size: Size) -> anyhow::Result<Component> {
+    let bytes = std::fs::read(path).with_context(|| format!("{} can't be read", path.display()))?;
+    Component::new(&bytes, size.into()).with_context(|| format!("{} is refused", path.display()))
+}
+
+/// The settings of each decision in a `settings.json`; without a file, none.
+struct SettingsFile(Value);
+
+impl SettingsFile {
+    fn read(path: Option<&Path>) -> anyhow::Result<Self> {
+        let Some(path) = path else {
+            return Ok(Self(Value::Null));
+        };
+        let shown = path.display();
+        let text =
+            std::fs::read_to_string(path).with_context(|| format!("{shown} can't be read"))?;
+        let file: Value =
+            serde_json::from_str(&text).with_context(|| format!("{shown} is not JSON"))?;
+        let Some(interfaces) = file.as_object() else {
+            bail!("{shown} is not an object with `scale-up`, `scale-down` or `sync` in it");
+        };
+        let known = |key: &str| key == "$schema" || Decision::ALL.iter().any(|d| d.as_str() == key);
+        if let Some(unknown) = interfaces.keys().find(|key| !known(key)) {
+            bail!(
+                "{shown} has `{unknown}` at its top; `scale-up`, `scale-down` and `sync` go there"
+            );
+        }
+        Ok(Self(file))
+    }
+
+    /// The JSON object of a decision.
+    fn of(&self, decision: Decision) -> String {
+        self.0
+            .get(decision.as_str())
+            .map_or_else(|| "{}".to_owned(), Value::to_string)
+    }
+}

@@ -1,0 +1,155 @@
+//! The rules, as claims.
+
+use stoker_policy_sdk::facts::{Capacity, Situation};
+use stoker_policy_sdk::testing::properties::{Options, check_scale_up};
+use stoker_policy_sdk::testing::{Fleet, fleet};
+use stoker_policy_sdk::{run, scale_up};
+
+use super::{Budget, Settings};
+
+fn decide(situation: &Situation) -> Result<scale_up::Plan, String> {
+    run::scale_up::<Budget>(situation)
+}
+
+fn launched(plan: &scale_up::Plan) -> u32 {
+    plan.launches.iter().map(|launch| launch.count).sum()
+}
+
+/// `small` (0.03 spot, 0.10 on demand) with room for one more, and `large` (0.06, 0.20); five jobs that
+/// either will do for; a budget of 10 dollars a day.
+fn ten_a_day(spent: f64) -> Fleet {
+    fleet()
+        .settings(r#"{"per_day":10}"#)
+        .class("small", &["linux"])
+        .class_maximum(1)
+        .class("large", &["linux"])
+        .jobs(5, "app", &["linux"])
+        .spent(0.0, spent, spent)
+}
+
+#[test]
+fn far_from_the_limit_everything_is_launched() {
+    let plan = decide(&ten_a_day(1.0).build()).unwrap();
+    assert_eq!(launched(&plan), 5);
+    assert_eq!(plan.notes, [""; 0]);
+}
+
+#[test]
+fn closer_to_it_only_what_is_somebody_s_cheapest() {
+    let plan = decide(&ten_a_day(7.5).build()).unwrap();
+    assert_eq!(launched(&plan), 1);
+    assert_eq!(plan.launches[0].runner_class, 0);
+    assert_eq!(
+        plan.notes,
+        ["CheaperClass: $7.50 of $10.00 a day are spent"]
+    );
+    assert_eq!(
+        plan.deferrals[0].reason,
+        "every class that fits and that the policy allows now is at its maximum: `small` (1)"
+    );
+}
+
+#[test]
+fn closer_still_only_spot_whatever_a_job_would_get_otherwise() {
+    let interrupted = |spent| {
+        let situation = fleet()
+            .settings(r#"{"per_day":10}"#)
+            .class("small", &["linux"])
+            .job("app", &["linux"])
+            .interrupted()
+            .spent(0.0, spent, spent)
+            .build();
+        decide(&situation).unwrap().launches[0].capacity
+    };
+    assert_eq!(interrupted(1.0), Capacity::OnDemand);
+    assert_eq!(interrupted(8.6), Capacity::Spot);
+}
+
+#[test]
+fn at_the_limit_jobs_wait_until_there_is_more_and_are_told_when() {
+    let plan = decide(&ten_a_day(10.0).build()).unwrap();
+    assert_eq!(launched(&plan), 0);
+    assert_eq!(
+        plan.deferrals[0].reason,
+        "$10.00 of $10.00 a day are spent; what is left is for the named branches"
+    );
+    // 16 hours until midnight.
+    assert_eq!(plan.deferrals[0].retry_after, Some(57_600));
+}
+
+#[test]
+fn named_branches_are_served_when_the_others_wait_already() {
+    let situation = ten_a_day(9.6)
+        .settings(r#"{"per_day":10,"first_branches":["main","release/*"]}"#)
+        .job("app", &["linux"])
+        .branch("feature")
+        .class_maximum(50)
+        .build();
+    let plan = decide(&situation).unwrap();
+    let served: Vec<&str> = plan
+        .launches
+        .iter()
+        .flat_map(|launch| &launch.jobs)
+        .map(|&job| situation.pending[super::index(job)].branch.as_str())
+        .collect();
+    assert_eq!(served, ["main"]);
+    let waits = plan
+        .deferrals
+        .iter()
+        .find(|deferral| deferral.reason.contains("named branches"))
+        .unwrap();
+    assert_eq!(
+        situation.pending[super::index(waits.jobs[0])].branch,
+        "feature"
+    );
+}
+
+#[test]
+fn one_decision_does_not_overrun_the_limit() {
+    let situation = fleet()
+        .settings(r#"{"per_hour":1.0,"spot_only_at":1,"cheaper_class_at":1,"others_wait_at":1}"#)
+        .class("small", &["linux"])
+        .jobs(90, "app", &["linux"])
+        .spent(0.4, 0.4, 0.4)
+        .build();
+    // 0.6 dollars are 20 hours of 0.03.
+    let plan = decide(&situation).unwrap();
+    assert!((19..=20).contains(&launched(&plan)), "{}", launched(&plan));
+}
+
+#[test]
+fn settings_that_make_no_sense_are_complained_about() {
+    let settings = r#"{"per_day":-1,"spot_only_at":1.5}"#;
+    let complaints = run::needs_to_scale_up::<Budget>(settings).unwrap_err();
+    let places: Vec<&str> = complaints.iter().map(|c| c.at.as_str()).collect();
+    assert_eq!(places, ["/per_day", "/spot_only_at"]);
+}
+
+#[test]
+fn every_property_holds_whatever_is_set() {
+    for settings in [
+        "{}",
+        r#"{"per_hour":0.5}"#,
+        r#"{"per_day":5,"per_month":20,"first_branches":["main"]}"#,
+        r#"{"per_month":15,"max_runners":6,"capacity":"on-demand"}"#,
+        r#"{"per_day":0}"#,
+    ] {
+        let options = Options {
+            limits_money: true,
+            ..Options::with_settings(settings)
+        };
+        let found = check_scale_up(&decide, &options);
+        assert_eq!(found, [], "{settings}");
+    }
+}
+
+#[test]
+fn the_schema_file_is_that_of_the_settings() {
+    stoker_policy_sdk::testing::assert_schema_file(
+        concat!(env!("CARGO_MANIFEST_DIR"), "/settings.schema.json"),
+        [(
+            "scale-up",
+            stoker_policy_sdk::settings::schema::<Settings>(),
+        )],
+    );
+}
