@@ -275,9 +275,19 @@ fn kept(
             &properties::SYNC
         }
     };
+    let undecided = broken
+        .iter()
+        .any(|(broken, ..)| Some(broken) == all.first());
     for property in all {
         let found = broken.iter().find(|(broken, ..)| broken == property);
         findings.push(match found {
+            None if undecided => Finding {
+                verdict: Verdict::Warning,
+                ..good(
+                    "properties",
+                    format!("{decision}: {property} (where it decided)"),
+                )
+            },
             None => good(
                 "properties",
                 format!("{decision}: {property} ({} situations)", args.cases),

@@ -137,7 +137,7 @@ impl ScaleUp for Budget {
                 .unwrap_or_else(|| capacity::cheapest(class))
         });
         if let Some(limit) = tightest {
-            plan.notes.push(format!("{:?}: {}", stage, limit.told()));
+            plan.notes.push(format!("{stage}: {}", limit.told()));
         }
         Ok(plan)
     }

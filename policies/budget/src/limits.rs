@@ -23,6 +23,17 @@ pub struct Limit {
     ends_in: u32,
 }
 
+impl std::fmt::Display for Stage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Normal => "anything that fits",
+            Self::CheaperClass => "cheaper classes only",
+            Self::SpotOnly => "spot capacity only",
+            Self::Wait => "nothing is launched",
+        })
+    }
+}
+
 /// How tight the money is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {

@@ -41,7 +41,7 @@ fn closer_to_it_only_what_is_somebody_s_cheapest() {
     assert_eq!(plan.launches[0].runner_class, 0);
     assert_eq!(
         plan.notes,
-        ["CheaperClass: $7.50 of $10.00 a day are spent"]
+        ["cheaper classes only: $7.50 of $10.00 a day are spent"]
     );
     assert_eq!(
         plan.deferrals[0].reason,

@@ -7,8 +7,8 @@ use std::cell::Cell;
 
 const PAGE: usize = 64 << 10;
 
-/// Memory grows by at least 1 MiB: growing is dear, and a page of memory that nobody touches is not.
-const STEP: usize = 16;
+/// Memory grows by at least 128 KiB, and by an eighth of what there is: the host charges for every page.
+const STEP: usize = 2;
 
 struct Row {
     /// The next free byte; 0: nothing was handed out yet.
@@ -49,7 +49,8 @@ impl Row {
     /// Sees to it that there is memory up to that byte.
     fn reach(&self, end: usize) -> Option<()> {
         if end > self.end.get() {
-            let pages = (end - self.end.get()).div_ceil(PAGE).max(STEP);
+            let pages = (end - self.end.get()).div_ceil(PAGE);
+            let pages = pages.max(STEP).max(memory_size(0) / 8);
             // Nobody else grows the memory, so what comes is next to what was there.
             if memory_grow(0, pages) == usize::MAX {
                 return None;

@@ -212,7 +212,6 @@ fn runner(from: &facts::Runner) -> RunnerFacts {
         age: from.age,
         in_phase: from.in_phase,
         price: from.price,
-        instance_type: String::new(),
     }
 }
 

@@ -1,6 +1,8 @@
 //! Speaks a second version of the contract, which only tests have: launches seven runners, and knows
 //! the weather.
 
+#![cfg(target_arch = "wasm32")]
+
 #[allow(
     missing_docs,
     unsafe_code,

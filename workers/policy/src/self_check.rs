@@ -147,7 +147,6 @@ pub fn situation(jobs: usize, runners: usize) -> Situation {
             age: count(3 * (runners - number)),
             in_phase: 30,
             price: 0.04,
-            instance_type: "c7i.xlarge".to_owned(),
         })
         .collect();
     Situation {

@@ -17,6 +17,8 @@ pub struct Matching {
     taken: Vec<Vec<u32>>,
     /// Kinds that no job may take.
     closed: Vec<bool>,
+    /// Label sets for whose jobs there is no place any more: as places only get fewer, it stays so.
+    exhausted: Vec<bool>,
 }
 
 impl Matching {
@@ -26,6 +28,7 @@ impl Matching {
         Self {
             taken: vec![vec![0; free.len()]; fits.len()],
             closed: vec![false; free.len()],
+            exhausted: vec![false; fits.len()],
             fits,
             free,
         }
@@ -35,6 +38,7 @@ impl Matching {
     pub fn set_open(&mut self, kind: usize, open: bool) {
         if let Some(closed) = self.closed.get_mut(kind) {
             *closed = !open;
+            self.exhausted.fill(false);
         }
     }
 
@@ -52,13 +56,18 @@ impl Matching {
     /// Takes a place for a job of a label set, the best that is free; others are moved where that makes
     /// room. The kind of which there is one place less now; none: nothing fits any more.
     pub fn place(&mut self, label_set: usize) -> Option<usize> {
+        if self.exhausted.get(label_set) != Some(&false) {
+            return None;
+        }
         let first = self.fits(label_set).find(|&kind| self.free[kind] > 0);
         if let Some(kind) = first {
             self.free[kind] -= 1;
             self.taken[label_set][kind] += 1;
             return Some(kind);
         }
-        self.make_way(label_set)
+        let moved = self.make_way(label_set);
+        self.exhausted[label_set] = moved.is_none();
+        moved
     }
 
     /// Free places of a kind.

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use stoker_policy_sdk::facts::{Capacity, Situation};
+use stoker_policy_sdk::facts::{Capacity, RunnerPhase, Situation};
 use stoker_policy_sdk::{scale_down, scale_up, sync};
 
 use crate::cases::{self, Asked};
@@ -139,15 +139,26 @@ fn in_words(situation: &Situation) -> String {
     for runner in &situation.runners {
         let _ = writeln!(
             told,
-            "runner    {} {} {:?}, {} s old",
+            "runner    {} {} {}, {} s old",
             runner.name,
             situation.classes[index(runner.runner_class)].name,
-            runner.phase,
+            phase(runner.phase),
             runner.age
         );
     }
     told.push('\n');
     told
+}
+
+fn phase(phase: RunnerPhase) -> &'static str {
+    match phase {
+        RunnerPhase::Launching => "launching",
+        RunnerPhase::Booting => "booting",
+        RunnerPhase::Idle => "idle",
+        RunnerPhase::Busy => "busy",
+        RunnerPhase::Retiring => "retiring",
+        RunnerPhase::Unknown => "unknown",
+    }
 }
 
 fn plan(situation: &Situation, plan: &scale_up::Plan) -> String {
@@ -259,4 +270,19 @@ fn choices(plan: &sync::Plan) -> String {
         let _ = writeln!(told, "note      {note}");
     }
     told
+}
+
+#[test]
+fn a_busy_morning_costs_less_than_a_hundred_thousand_fuel() {
+    let trials = stoker_policy::self_check::self_check(
+        shipped("default").loaded(),
+        |_| "{}".to_owned(),
+        shipped("default").limits(),
+    );
+    let busy = trials
+        .iter()
+        .find(|trial| trial.about == "50 jobs, 20 runners")
+        .unwrap();
+    let fuel = busy.outcome.as_ref().unwrap().fuel;
+    assert!(fuel < 100_000, "{fuel}");
 }

@@ -216,7 +216,6 @@ fn runners(
                 age: runner.launched_at.age(now),
                 in_phase: runner.phase_since.age(now),
                 price: runner.price,
-                instance_type: runner.instance_type.clone(),
             })
         });
     // Of a launch without an outcome nobody knows what it gave: it is supply until it is settled, for
@@ -240,7 +239,6 @@ fn runners(
                     age,
                     in_phase: age,
                     price: intent.price,
-                    instance_type: String::new(),
                 })
             })
     });

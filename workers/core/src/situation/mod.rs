@@ -132,9 +132,6 @@ pub struct RunnerFacts {
     pub in_phase: u32,
     /// US dollars an hour.
     pub price: f64,
-    /// The EC2 instance type that it was given; empty: not known yet.
-    #[serde(default)]
-    pub instance_type: String,
 }
 
 /// How a class fared in the last hour with one kind of capacity.

@@ -187,11 +187,7 @@ macro_rules! situation_into {
                 age: from.age,
                 in_phase: from.in_phase,
                 price: from.price,
-                attributes: if from.instance_type.is_empty() {
-                    Vec::new()
-                } else {
-                    vec![text_attribute("instance-type", &from.instance_type)]
-                },
+                attributes: Vec::new(),
             }
         }
     };

@@ -1,12 +1,13 @@
 //! From waiting jobs to a plan: who is covered by runners that are there, what there is room for, and a
 //! reason for every job.
 
-use std::collections::BTreeMap;
+mod reasons;
 
 use super::matching::Matching;
 use super::{capacity, index, position};
 use crate::facts::{Capacity, Job, Runner, RunnerClass, RunnerPhase, Situation};
 use crate::scale_up::{Deferral, Launch, Plan};
+use reasons::launch;
 
 /// What is left of the headroom for jobs, and whose limit it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,6 +59,8 @@ pub struct Launching<'a> {
     /// launched.
     places: Matching,
     launched: u32,
+    /// The least of all limits that are not a repository's or a class's.
+    most: u32,
     own: Vec<Own>,
     repositories: Vec<RepositoryRoom>,
     stock: Vec<Stocked>,
@@ -118,6 +121,11 @@ impl<'a> Launching<'a> {
             fates,
             places,
             launched: 0,
+            most: situation
+                .headroom
+                .runners_left
+                .min(situation.headroom.launches_left)
+                .min(situation.headroom.registrations_left),
             own: Vec::new(),
             repositories: situation
                 .repositories
@@ -155,6 +163,7 @@ impl<'a> Launching<'a> {
         reason: impl Into<String>,
         retry_after: Option<u32>,
     ) -> Self {
+        self.most = self.most.min(left);
         self.own.push(Own {
             left,
             reason: reason.into(),
@@ -267,6 +276,14 @@ impl<'a> Launching<'a> {
 
     /// The first limit that lets nothing more be launched.
     fn limit(&self, repository: Option<usize>) -> Option<Limit> {
+        let free = |place: usize| {
+            self.repositories
+                .get(place)
+                .is_none_or(|room| room.left > 0 && room.own.is_none_or(|(_, left)| left > 0))
+        };
+        if self.launched < self.most && repository.is_none_or(free) {
+            return None;
+        }
         let headroom = &self.situation.headroom;
         if let Some(own) = self.own.iter().position(|own| own.left <= self.launched) {
             return Some(Limit::Own(own));
@@ -308,8 +325,9 @@ impl<'a> Launching<'a> {
         let situation = self.situation;
         let mut money = situation.headroom.spend_left;
         let mut left: Vec<u32> = situation.repositories.iter().map(|r| r.left).collect();
-        let mut launches: BTreeMap<(usize, bool), Vec<u32>> = BTreeMap::new();
-        let mut waiting: BTreeMap<Fate, Vec<u32>> = BTreeMap::new();
+        // By class, spot before on demand. A plan's cost is counted job by job, so there are no maps here.
+        let mut launches: Vec<Vec<u32>> = vec![Vec::new(); 2 * situation.classes.len()];
+        let mut waiting: Vec<(Fate, Vec<u32>)> = Vec::new();
         for place in self.settling_order() {
             let job = &situation.pending[place];
             let mut fate = self.fates[place].take().unwrap_or_else(|| Fate::Wait {
@@ -318,22 +336,29 @@ impl<'a> Launching<'a> {
             });
             if fate == Fate::Placed {
                 fate = match self.settle(job, &mut left, &mut money, &choose) {
-                    Ok(launch) => {
-                        launches.entry(launch).or_default().push(position(place));
+                    Ok((class, on_demand)) => {
+                        launches[2 * class + usize::from(on_demand)].push(position(place));
                         continue;
                     }
                     Err(fate) => fate,
                 };
             }
-            waiting.entry(fate).or_default().push(position(place));
+            match waiting.iter_mut().find(|(other, _)| *other == fate) {
+                Some((_, jobs)) => jobs.push(position(place)),
+                None => waiting.push((fate, vec![position(place)])),
+            }
         }
-        for jobs in launches.values_mut().chain(waiting.values_mut()) {
+        waiting.sort_by(|(a, _), (b, _)| a.cmp(b));
+        let waiting_jobs = waiting.iter_mut().map(|(_, jobs)| jobs);
+        for jobs in launches.iter_mut().chain(waiting_jobs) {
             jobs.sort_unstable();
         }
         let mut plan = Plan {
             launches: launches
                 .into_iter()
-                .map(|((class, on_demand), jobs)| launch(situation, class, on_demand, jobs))
+                .enumerate()
+                .filter(|(_, jobs)| !jobs.is_empty())
+                .map(|(kind, jobs)| launch(situation, kind / 2, kind % 2 == 1, jobs))
                 .collect(),
             deferrals: Vec::new(),
             notes: Vec::new(),
@@ -378,6 +403,9 @@ impl<'a> Launching<'a> {
     fn settling_order(&self) -> Vec<usize> {
         let situation = self.situation;
         let mut order: Vec<usize> = (0..situation.pending.len()).collect();
+        if situation.repositories.iter().all(|r| r.left > 0) {
+            return order;
+        }
         order.sort_by_key(|&job| {
             let repository = index(situation.pending[job].repository);
             situation
@@ -436,77 +464,6 @@ impl<'a> Launching<'a> {
             reason,
         }
     }
-
-    fn bound(&self, limit: Limit) -> (String, Option<u32>) {
-        let situation = self.situation;
-        let headroom = &situation.headroom;
-        let reason = match limit {
-            Limit::Scope => format!(
-                "the operator's maximum of {} runners for this scope is reached",
-                headroom.runners_maximum
-            ),
-            Limit::Launches => format!(
-                "one decision launches at most {} runners",
-                headroom.launches_left
-            ),
-            Limit::Registrations => {
-                return (
-                    format!(
-                        "GitHub lets {} more runners register now",
-                        headroom.registrations_left
-                    ),
-                    Some(headroom.registrations_reset),
-                );
-            }
-            Limit::Own(own) => {
-                let own = &self.own[own];
-                return (own.reason.clone(), own.retry_after);
-            }
-            Limit::Repository(place) => {
-                let repository = &situation.repositories[place];
-                match repository.maximum {
-                    Some(maximum) => format!(
-                        "the operator's maximum of {maximum} runners for `{}` is reached",
-                        repository.name
-                    ),
-                    None => format!("there is no room left for `{}`", repository.name),
-                }
-            }
-            Limit::OwnRepository(place) => format!(
-                "`{}` is at its own maximum of {} runners",
-                situation.repositories[place].name,
-                self.repositories[place]
-                    .own
-                    .map_or(0, |(maximum, _)| maximum)
-            ),
-            Limit::Classes(label_set) => self.full(label_set),
-            Limit::NoClass => "no runner class has all of its labels".to_owned(),
-            Limit::Spend => "the operator's spend limit is reached".to_owned(),
-        };
-        (reason, None)
-    }
-
-    fn full(&self, label_set: usize) -> String {
-        let fits = &self.situation.label_sets[label_set].fits;
-        let classes: Vec<String> = fits
-            .iter()
-            .filter(|&&class| self.places.is_open(self.room(index(class))))
-            .filter_map(|&class| self.situation.classes.get(index(class)))
-            .map(|class| format!("`{}` ({})", class.name, class.maximum))
-            .collect();
-        if classes.is_empty() {
-            return "the policy holds back every class that fits now".to_owned();
-        }
-        let allowed = if classes.len() < fits.len() {
-            " and that the policy allows now"
-        } else {
-            ""
-        };
-        format!(
-            "every class that fits{allowed} is at its maximum: {}",
-            classes.join(", ")
-        )
-    }
 }
 
 /// The kinds of place that each label set may take: runners that are there, then runners that may be
@@ -546,32 +503,4 @@ fn spend(money: &mut Option<f64>, class: &RunnerClass, chosen: Capacity) -> bool
     }
     *left -= price;
     true
-}
-
-fn launch(situation: &Situation, class: usize, on_demand: bool, jobs: Vec<u32>) -> Launch {
-    let count = position(jobs.len());
-    // A launch is for a repository only if all of its jobs are that repository's.
-    let mut repositories = jobs
-        .iter()
-        .map(|&job| situation.pending[index(job)].repository);
-    let first = repositories.next();
-    let launched_for = first.filter(|first| repositories.all(|other| other == *first));
-    let name = &situation.classes[class].name;
-    let reason = if count == 1 {
-        format!("1 job waits for `{name}` and no idle or booting runner is free for it")
-    } else {
-        format!("{count} jobs wait for `{name}` and no idle or booting runner is free for them")
-    };
-    Launch {
-        runner_class: position(class),
-        capacity: if on_demand {
-            Capacity::OnDemand
-        } else {
-            Capacity::Spot
-        },
-        count,
-        launched_for,
-        jobs,
-        reason,
-    }
 }
