@@ -17,7 +17,7 @@ enum Stretch {
 pub struct Limit {
     stretch: Stretch,
     /// US dollars.
-    limit: f64,
+    most: f64,
     spent: f64,
     /// Seconds until the stretch ends.
     ends_in: u32,
@@ -50,16 +50,16 @@ pub enum Stage {
 impl Limit {
     /// What is left of it.
     pub fn left(&self) -> f64 {
-        (self.limit - self.spent).max(0.0)
+        (self.most - self.spent).max(0.0)
     }
 
     /// What is left below that fraction of it.
     pub fn left_below(&self, fraction: f64) -> f64 {
-        (self.limit * fraction - self.spent).max(0.0)
+        (self.most * fraction - self.spent).max(0.0)
     }
 
     fn stage(&self, settings: &Settings) -> Stage {
-        let reached = |fraction: f64| self.spent >= self.limit * fraction;
+        let reached = |fraction: f64| self.spent >= self.most * fraction;
         if reached(1.0) {
             Stage::Wait
         } else if reached(settings.spot_only_at) {
@@ -80,7 +80,7 @@ impl Limit {
         };
         format!(
             "${:.2} of ${:.2} {stretch} are spent",
-            self.spent, self.limit
+            self.spent, self.most
         )
     }
 
@@ -103,7 +103,7 @@ pub fn limits(situation: &Situation, settings: &Settings) -> Vec<Limit> {
         .filter_map(|(stretch, limit, spent)| {
             Some(Limit {
                 stretch,
-                limit: limit?,
+                most: limit?,
                 spent,
                 ends_in: ends_in(stretch, situation.now),
             })

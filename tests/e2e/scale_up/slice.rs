@@ -42,7 +42,8 @@ async fn a_workflow_job_becomes_a_runner(stack: &Stack) {
     let [instance] = instances.as_slice() else {
         panic!("{instances:?}; {:#?}", stack.lambda.log());
     };
-    assert!(instance.spot);
+    // GitHub's example is years old: who has waited that long gets what is not taken back.
+    assert!(!instance.spot);
     assert_eq!(instance.tags["stoker:deployment"], "e2e");
     assert_eq!(instance.tags["stoker:class"], "ubuntu");
     assert_eq!(instance.tags["stoker:scope"], scope(&workflow_job(), "org"));

@@ -20,6 +20,8 @@ const WASMTIME: &str = "48.0.8";
 /// Everything that an engine is configured with. The engine's id is a hash of this very value, so
 /// neither can change without the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+// Each is a switch of wasmtime's.
+#[allow(clippy::struct_excessive_bools)]
 pub struct Configuration {
     wasmtime: &'static str,
     /// Named explicitly where code is to run in a Lambda: without a name the compiler would use what

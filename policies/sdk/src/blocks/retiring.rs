@@ -72,7 +72,7 @@ impl Retiring {
     }
 
     fn why(
-        &self,
+        self,
         runner: &Runner,
         class: usize,
         kept: &mut [u32],
@@ -101,7 +101,7 @@ impl Retiring {
         }
     }
 
-    fn verdict(&self, why: Why, runners: Vec<u32>, stock: &[Wanted]) -> Verdict {
+    fn verdict(self, why: Why, runners: Vec<u32>, stock: &[Wanted]) -> Verdict {
         let (fate, reason) = match why {
             Why::Needed => (Fate::Keep, "a waiting job can take it".to_owned()),
             Why::Stock(entry) => (Fate::Keep, stock[entry].reason.clone()),

@@ -297,14 +297,13 @@ fn check<T: Strategy, S>(
         Err(Seen::That(seen)) => Err(TestCaseError::fail(seen)),
     });
     match run {
-        Ok(()) => None,
         Err(TestError::Fail(seen, case)) => Some(Violation {
             property,
             seen: seen.message().to_owned(),
             situation: situation(case),
         }),
         // No case is rejected above, so a run is not given up.
-        Err(TestError::Abort(_)) => None,
+        Ok(()) | Err(TestError::Abort(_)) => None,
     }
 }
 

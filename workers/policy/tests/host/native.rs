@@ -140,7 +140,7 @@ fn what_another_engine_compiled_is_refused_by_name_and_could_not_be_loaded_eithe
     assert!(told.contains(&EngineId::standard().to_string()), "{told}");
     // A record that lies about the engine: the engine's id is in the machine code as well.
     let lying = publish(&native, |record| {
-        record.engine = EngineId::standard().clone()
+        record.engine = EngineId::standard().clone();
     });
     assert_eq!(lying.refused().cause(), "not-a-component");
 }

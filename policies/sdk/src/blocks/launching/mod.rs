@@ -228,13 +228,10 @@ impl<'a> Launching<'a> {
                 .is_none()
                 .then_some(Limit::Classes(label_set))
         });
-        self.fates[job] = Some(match limit {
-            Some(limit) => Fate::Bound(limit),
-            None => {
-                self.count(Some(repository));
-                Fate::Placed
-            }
-        });
+        self.fates[job] = Some(limit.map_or(Fate::Placed, Fate::Bound));
+        if limit.is_none() {
+            self.count(Some(repository));
+        }
         limit.is_none()
     }
 
