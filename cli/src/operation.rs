@@ -7,7 +7,11 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use stoker_core::class::Classes;
 use stoker_core::ids::{Deployment, RunnerNames};
-use stoker_core::limits::{BOOT_TIME, JOBS_SHOWN, Operation, RunnerLevel, RunnerMode};
+use stoker_core::limits::{
+    BOOT_TIME, Guards, JOBS_SHOWN, Operation, PublicRepositories, RunnerLevel, RunnerMode,
+    SpendLimits,
+};
+use stoker_intake::Settings;
 use stoker_local::queue::QueueSettings;
 use stoker_local::{EmbeddedSettings, SimulatedFleetSettings, UnknownJobs};
 use stoker_policy::OnFailure;
@@ -62,6 +66,12 @@ pub struct OperationArgs {
     /// Most runners that one organisation (or repository) may have.
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub max_runners: u32,
+    /// Most runners that one repository may have; without it as many as its organisation.
+    #[arg(long, value_name = "N")]
+    pub max_runners_per_repository: Option<u32>,
+    /// US dollars that an organisation (or repository) may spend in a day (UTC); without it no limit.
+    #[arg(long, value_name = "DOLLARS")]
+    pub max_spend_per_day: Option<f64>,
     /// Seconds from a simulated launch until the runner is online.
     #[arg(long, value_name = "N", default_value_t = 20.0)]
     pub boot_seconds: f64,
@@ -76,6 +86,7 @@ impl OperationArgs {
         &self,
         deployment: &str,
         data: Option<PathBuf>,
+        public: PublicRepositories,
     ) -> anyhow::Result<EmbeddedSettings> {
         let classes = self.classes()?;
         let boot = Duration::try_from_secs_f64(self.boot_seconds)
@@ -103,6 +114,15 @@ impl OperationArgs {
                 scope_maximum: self.max_runners,
                 boot_time: BOOT_TIME,
                 jobs_shown: JOBS_SHOWN,
+                guards: Guards {
+                    public_repositories: public,
+                    repository_maximum: self.max_runners_per_repository,
+                    spend: SpendLimits {
+                        day: self.spend_per_day()?,
+                        ..SpendLimits::default()
+                    },
+                    ..Guards::default()
+                },
             },
             fleet: SimulatedFleetSettings {
                 boot,
@@ -116,6 +136,15 @@ impl OperationArgs {
         })
     }
 
+    fn spend_per_day(&self) -> anyhow::Result<Option<f64>> {
+        match self.max_spend_per_day {
+            Some(dollars) if !dollars.is_finite() || dollars < 0.0 => {
+                anyhow::bail!("--max-spend-per-day is a number of US dollars, 0 or more")
+            }
+            dollars => Ok(dollars),
+        }
+    }
+
     /// The configured classes, checked.
     pub fn classes(&self) -> anyhow::Result<Classes> {
         match &self.classes {
@@ -126,6 +155,15 @@ impl OperationArgs {
                 Classes::from_json(&json).with_context(|| format!("the classes {}", path.display()))
             }
         }
+    }
+}
+
+/// Whether jobs of public repositories get runners, as the intake was told.
+pub fn public_repositories(intake: &Settings) -> PublicRepositories {
+    if intake.admission.allow_public {
+        PublicRepositories::Admitted
+    } else {
+        PublicRepositories::Refused
     }
 }
 

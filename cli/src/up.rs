@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use clap::Args;
 use stoker_intake::Settings;
 
-use crate::operation::OperationArgs;
+use crate::operation::{OperationArgs, public_repositories};
 use crate::plane::{Observer, Plane, PlaneSettings};
 use crate::tell::{Teller, Times, Tone};
 
@@ -60,10 +60,13 @@ pub async fn run(args: UpArgs) -> anyhow::Result<ExitCode> {
     })
     .context("settings from the environment (see `stoker up --help`)")?;
     let teller = Arc::new(Teller::stdout(args.json, Times::Clock));
+    let public = public_repositories(&intake);
     let settings = PlaneSettings {
         listen: args.listen,
         intake,
-        embedded: args.operation.settings("local", Some(args.data.clone()))?,
+        embedded: args
+            .operation
+            .settings("local", Some(args.data.clone()), public)?,
         policies: args.operation.policies.clone(),
         on_failure: args.operation.on_policy_failure.into(),
     };

@@ -12,6 +12,7 @@ use stoker_cli::operation::{Mode, OnPolicyFailure, OperationArgs};
 use stoker_cli::plane::{Observer, Plane, PlaneSettings};
 use stoker_core::happening::Happening;
 use stoker_core::ids::ScopeKey;
+use stoker_core::limits::PublicRepositories;
 use stoker_core::ports::Reporter;
 use stoker_core::runner::RunnerPhase;
 use stoker_core::time::Timestamp;
@@ -47,6 +48,8 @@ impl Stage {
             on_policy_failure: OnPolicyFailure::BuiltIn,
             classes: None,
             max_runners,
+            max_runners_per_repository: None,
+            max_spend_per_day: None,
             boot_seconds: 0.3,
             mode: Mode::Ephemeral,
         };
@@ -56,7 +59,9 @@ impl Stage {
                 (name == "GITHUB_WEBHOOK_SECRET").then(|| SECRET.to_owned())
             })
             .unwrap(),
-            embedded: operation.settings("test", Some(data.to_owned())).unwrap(),
+            embedded: operation
+                .settings("test", Some(data.to_owned()), PublicRepositories::Refused)
+                .unwrap(),
             policies: None,
             on_failure: operation.on_policy_failure.into(),
         };

@@ -17,6 +17,7 @@ use anyhow::Context as _;
 use clap::Args;
 use secrecy::{ExposeSecret as _, SecretString};
 use stoker_core::ids::ArtifactDigest;
+use stoker_core::limits::PublicRepositories;
 use stoker_intake::Settings;
 use tokio::sync::mpsc::unbounded_channel;
 
@@ -65,6 +66,8 @@ async fn play(args: DemoArgs, teller: Arc<Teller>) -> anyhow::Result<bool> {
         on_policy_failure: OnPolicyFailure::BuiltIn,
         classes: None,
         max_runners: MAXIMUM,
+        max_runners_per_repository: None,
+        max_spend_per_day: None,
         boot_seconds: args.boot_seconds,
         mode: Mode::Ephemeral,
     };
@@ -76,7 +79,11 @@ async fn play(args: DemoArgs, teller: Arc<Teller>) -> anyhow::Result<bool> {
         intake: Settings::from_lookup(|name| {
             (name == "GITHUB_WEBHOOK_SECRET").then(|| secret.expose_secret().to_owned())
         })?,
-        embedded: operation.settings("demo", Some(folder.path().to_owned()))?,
+        embedded: operation.settings(
+            "demo",
+            Some(folder.path().to_owned()),
+            PublicRepositories::Refused,
+        )?,
         policies: operation.policies.clone(),
         on_failure: operation.on_policy_failure.into(),
     };

@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 use stoker_core::distribution::Distribution;
 use stoker_core::guardrails::clamp;
+use stoker_core::limits::Guards;
 use stoker_core::plan::PolicyLevel;
 use stoker_core::situation::Situation;
 use stoker_policy::{Cost, Decided, Decision};
@@ -103,17 +104,8 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     }
     let decided = loaded.scale_up(&shown, level, &basis, limits)?;
     let told = words::plan(&decided.plan, &shown);
-    let granted = clamp(&decided.plan, &shown);
-    let edits: Vec<String> = granted
-        .edits()
-        .iter()
-        .map(|edit| {
-            format!(
-                "{:?}: {} {} were asked for and {} granted",
-                edit.rule, edit.asked, edit.class, edit.granted
-            )
-        })
-        .collect();
+    let granted = clamp(&decided.plan, &shown, &Guards::default());
+    let edits: Vec<String> = granted.edits().iter().map(ToString::to_string).collect();
     tell(args.json, &told, &decided, &edits)
 }
 

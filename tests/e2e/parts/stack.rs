@@ -138,6 +138,8 @@ fn environment(aws: &str, ec2: &str, github: &str, acts: &str, mode: &str) -> En
         ("RUNNER_MODE", mode),
         ("RUNNER_CLASSES", &classes.to_string()),
         ("MAX_RUNNERS", "10"),
+        // GitHub's example is of a public repository.
+        ("ALLOW_PUBLIC_REPOSITORIES", "true"),
         ("LEDGER_TABLE", aws::TABLE),
         ("ACT_QUEUE_URL", acts),
         ("POLICIES_BUCKET", aws::BUCKET),

@@ -46,7 +46,61 @@ pub struct Operation {
     pub boot_time: u32,
     /// The most pending jobs that a policy is shown.
     pub jobs_shown: usize,
+    /// The other limits.
+    pub guards: Guards,
 }
+
+/// Whether jobs of public repositories get runners: a fork's pull request runs a stranger's code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PublicRepositories {
+    /// They don't.
+    #[default]
+    Refused,
+    /// The operator wants them to.
+    Admitted,
+}
+
+/// US dollars that a scope may spend; none: no limit. Times are UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct SpendLimits {
+    /// Between two full hours.
+    pub hour: Option<f64>,
+    /// Between two midnights.
+    pub day: Option<f64>,
+    /// In a calendar month.
+    pub month: Option<f64>,
+}
+
+/// The operator's limits besides the maxima of the scope and its classes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Guards {
+    /// The most runners that any one repository of a scope may have; none: as many as the scope.
+    pub repository_maximum: Option<u32>,
+    /// The most runners that one decision may launch.
+    pub launches_per_decision: u32,
+    /// The most runners that one decision may register with GitHub.
+    pub registrations_per_decision: u32,
+    /// What a scope may spend.
+    pub spend: SpendLimits,
+    /// Whether jobs of public repositories get runners.
+    pub public_repositories: PublicRepositories,
+}
+
+impl Default for Guards {
+    fn default() -> Self {
+        Self {
+            repository_maximum: None,
+            launches_per_decision: REGISTRATIONS_A_MINUTE,
+            registrations_per_decision: REGISTRATIONS_A_MINUTE,
+            spend: SpendLimits::default(),
+            public_repositories: PublicRepositories::Refused,
+        }
+    }
+}
+
+/// What GitHub lets an App register in a minute: a just-in-time configuration costs 5 of its 900 points.
+/// A launch that can't be registered soon is money burnt.
+pub const REGISTRATIONS_A_MINUTE: u32 = 180;
 
 /// An instance that has not been heard of for this long no longer counts for a job: three times what
 /// a slow machine image takes to boot. In seconds.

@@ -134,7 +134,7 @@ impl Control {
         let now = self.now();
         let situation = situation(&self.operation, name.clone(), state, Trigger::Jobs, now);
         let proposal = self.ports.decider.decide(&situation).await;
-        let granted = guardrails::clamp(&proposal.plan, &situation);
+        let granted = guardrails::clamp(&proposal.plan, &situation, &self.operation.guards);
         let id = DecisionId::new(
             &self.operation.deployment,
             scope,
@@ -164,7 +164,7 @@ impl Control {
             acted = acted.and(done?);
         }
         // Last: runners are waited for, reasons are not.
-        self.note_deferrals(&proposal, &situation).await?;
+        self.note_deferrals(&proposal, &granted, &situation).await?;
         Ok(Some(acted))
     }
 
@@ -196,15 +196,23 @@ impl Control {
     async fn note_deferrals(
         &self,
         proposal: &Proposal,
+        granted: &Granted,
         situation: &Situation,
     ) -> Result<(), ControlError> {
+        let cut: Vec<(usize, String)> = granted
+            .cut()
+            .iter()
+            .map(|(place, rule)| (*place, rule.to_string()))
+            .collect();
+        let deferred = proposal.plan.deferrals.iter().flat_map(|deferral| {
+            let reason = &deferral.reason;
+            deferral.jobs.iter().map(move |&place| (place, reason))
+        });
         let mut writes = Vec::new();
-        for deferral in &proposal.plan.deferrals {
-            for &place in &deferral.jobs {
-                let job = &situation.pending[place];
-                if job.last_deferral.as_ref() != Some(&deferral.reason) {
-                    writes.push(self.note_deferral(job.key, &deferral.reason).boxed());
-                }
+        for (place, reason) in deferred.chain(cut.iter().map(|(place, rule)| (*place, rule))) {
+            let job = &situation.pending[place];
+            if job.last_deferral.as_ref() != Some(reason) {
+                writes.push(self.note_deferral(job.key, reason).boxed());
             }
         }
         let mut writes = stream::iter(writes).buffer_unordered(WRITTEN_AT_ONCE);
@@ -418,6 +426,11 @@ fn decision(
                 retry_after: deferral.retry_after,
                 reason: deferral.reason.clone(),
             })
+            .chain(granted.cut().iter().map(|(place, rule)| DecidedDeferral {
+                jobs: vec![situation.pending[*place].key],
+                retry_after: None,
+                reason: rule.to_string(),
+            }))
             .collect(),
         edits: granted.edits().to_vec(),
         notes: proposal.plan.notes.clone(),

@@ -11,7 +11,7 @@ use super::{
 use crate::class::Classes;
 use crate::ids::{ClassName, ScopeVersion};
 use crate::job::Job;
-use crate::limits::Operation;
+use crate::limits::{Operation, SpendLimits};
 use crate::ports::ScopeState;
 use crate::runner::{Runner, RunnerPhase};
 use crate::time::Timestamp;
@@ -44,9 +44,8 @@ pub fn situation(
     let unsettled: u32 = state.intents.iter().map(|i| i.request.count).sum();
     let live = count(known.count()).saturating_add(unsettled);
     let left = operation.scope_maximum.saturating_sub(live);
-    for repository in &mut repositories {
-        repository.left = left;
-    }
+    give_room(&mut repositories, &runners, operation, left);
+    let spend = spend(&runners, now);
     Situation {
         now,
         seed: seed(state.version),
@@ -58,12 +57,12 @@ pub fn situation(
         headroom: Headroom {
             runners_maximum: operation.scope_maximum,
             runners_left: left,
-            launches_left: left,
-            registrations_left: left,
-            registrations_reset: 0,
-            spend_left: None,
+            launches_left: operation.guards.launches_per_decision,
+            registrations_left: operation.guards.registrations_per_decision,
+            registrations_reset: 60,
+            spend_left: spend_left(&operation.guards.spend, &spend),
         },
-        spend: spend(&runners, now),
+        spend,
         repositories,
         label_sets,
         pending,
@@ -284,6 +283,41 @@ fn classes(classes: &Classes, runners: &[RunnerFacts]) -> Vec<ClassFacts> {
             on_demand: Recent::default(),
         })
         .collect()
+}
+
+/// What each repository may still get. A busy runner counts for the repository that it serves, any
+/// other for the one that it was launched for.
+fn give_room(
+    repositories: &mut [RepositoryFacts],
+    runners: &[RunnerFacts],
+    operation: &Operation,
+    left: u32,
+) {
+    let mut held = vec![0_u32; repositories.len()];
+    for place in runners
+        .iter()
+        .filter_map(|runner| runner.serves.or(runner.launched_for))
+    {
+        held[place] += 1;
+    }
+    for (repository, held) in repositories.iter_mut().zip(held) {
+        repository.maximum = operation.guards.repository_maximum;
+        repository.left = repository
+            .maximum
+            .map_or(left, |maximum| left.min(maximum.saturating_sub(held)));
+    }
+}
+
+/// What the tightest of the spend limits leaves; none: there is no limit.
+fn spend_left(limits: &SpendLimits, spend: &Spend) -> Option<f64> {
+    [
+        (limits.hour, spend.this_hour),
+        (limits.day, spend.today),
+        (limits.month, spend.this_month),
+    ]
+    .into_iter()
+    .filter_map(|(limit, spent)| Some((limit? - spent).max(0.0)))
+    .reduce(f64::min)
 }
 
 /// What the live runners have cost since the hour, the day and the month began.

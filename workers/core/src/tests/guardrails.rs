@@ -2,8 +2,9 @@ use proptest::prelude::*;
 
 use super::{NOW, class, operation};
 use crate::class::Capacity;
-use crate::guardrails::{LAUNCHES_PER_DECISION, Rule, clamp};
-use crate::plan::{Launch, Plan};
+use crate::guardrails::{KeepRule, LAUNCHES_PER_DECISION, Rule, clamp, retire};
+use crate::limits::{Guards, PublicRepositories};
+use crate::plan::{Fate, Launch, Plan, ScaleDownPlan, Verdict};
 use crate::ports::ScopeState;
 use crate::situation::{ScopeName, Situation, Trigger, situation};
 
@@ -51,6 +52,7 @@ fn a_million_runners_become_what_the_class_and_the_scope_allow_and_each_clamp_is
             launch(1, Capacity::OnDemand, 1_000_000),
         ]),
         &room(),
+        &Guards::default(),
     );
     let counts: Vec<u32> = granted.launches().iter().map(|l| l.count).collect();
     assert_eq!(counts, [3, 7]);
@@ -71,7 +73,11 @@ fn a_million_runners_become_what_the_class_and_the_scope_allow_and_each_clamp_is
 
 #[test]
 fn a_capacity_without_a_price_is_not_launched() {
-    let granted = clamp(&plan(vec![launch(1, Capacity::Spot, 1)]), &room());
+    let granted = clamp(
+        &plan(vec![launch(1, Capacity::Spot, 1)]),
+        &room(),
+        &Guards::default(),
+    );
     assert!(granted.launches().is_empty());
     assert_eq!(granted.edits()[0].rule, Rule::CapacityNotOffered);
 }
@@ -79,9 +85,197 @@ fn a_capacity_without_a_price_is_not_launched() {
 #[test]
 fn what_is_within_the_limits_passes_untouched() {
     let wanted = plan(vec![launch(0, Capacity::OnDemand, 2)]);
-    let granted = clamp(&wanted, &room());
+    let granted = clamp(&wanted, &room(), &Guards::default());
     assert_eq!(granted.launches(), wanted.launches);
     assert!(granted.edits().is_empty());
+}
+
+/// Ten jobs of a private repository and of a public one in turn wait, and there is room for 10 runners.
+fn two_repositories(maximum: Option<u32>) -> Situation {
+    use stoker_intake::{RepositoryId, Visibility};
+
+    use crate::job::Job;
+
+    let jobs = (0..10_u64).map(|n| Job {
+        key: crate::ids::JobKey {
+            repository: RepositoryId::new(n % 2 + 1),
+            ..super::fixtures().job_key(n)
+        },
+        repository: format!("repository-{}", n % 2),
+        visibility: if n % 2 == 0 {
+            Visibility::Private
+        } else {
+            Visibility::Public
+        },
+        queued_at: crate::time::Timestamp(NOW.0 - 60 + n),
+        ..super::fixtures().job(1, n)
+    });
+    let state = ScopeState {
+        jobs: jobs.collect(),
+        ..ScopeState::default()
+    };
+    let mut operation = operation(vec![class("first", &["self-hosted", "linux"], 20)]);
+    operation.guards.repository_maximum = maximum;
+    let scope = ScopeName {
+        owner: "acme".to_owned(),
+        repository: None,
+    };
+    situation(&operation, scope, &state, Trigger::Jobs, NOW)
+}
+
+fn for_all_jobs(situation: &Situation) -> Plan {
+    let mut wanted = launch(0, Capacity::Spot, 10);
+    wanted.jobs = (0..situation.pending.len()).collect();
+    plan(vec![wanted])
+}
+
+const OPEN: Guards = Guards {
+    public_repositories: PublicRepositories::Admitted,
+    repository_maximum: None,
+    launches_per_decision: 180,
+    registrations_per_decision: 180,
+    spend: crate::limits::SpendLimits {
+        hour: None,
+        day: None,
+        month: None,
+    },
+};
+
+#[test]
+fn jobs_of_public_repositories_get_no_runner_unless_the_operator_wants_it() {
+    let situation = two_repositories(None);
+    let wanted = for_all_jobs(&situation);
+    let granted = clamp(&wanted, &situation, &Guards::default());
+    assert_eq!(granted.launches()[0].count, 5);
+    assert_eq!(granted.launches()[0].jobs, [0, 2, 4, 6, 8]);
+    assert_eq!(granted.edits()[0].rule, Rule::PrivateOnly);
+    let cut: Vec<usize> = granted.cut().iter().map(|(job, _)| *job).collect();
+    assert_eq!(cut, [1, 3, 5, 7, 9]);
+    assert_eq!(clamp(&wanted, &situation, &OPEN).launches()[0].count, 10);
+
+    let mut named = wanted;
+    named.launches[0].launched_for = Some(1);
+    let granted = clamp(&named, &situation, &Guards::default());
+    assert!(granted.launches().is_empty());
+}
+
+#[test]
+fn a_repository_s_maximum_holds_whether_a_launch_names_it_or_not() {
+    let situation = two_repositories(Some(2));
+    let unnamed = for_all_jobs(&situation);
+    let granted = clamp(&unnamed, &situation, &OPEN);
+    assert_eq!(granted.launches()[0].count, 4);
+    assert_eq!(granted.launches()[0].jobs, [0, 1, 2, 3]);
+    assert_eq!(granted.cut().len(), 6);
+    assert!(
+        granted
+            .cut()
+            .iter()
+            .all(|(_, rule)| *rule == Rule::RepositoryMaximum)
+    );
+
+    let mut named = unnamed;
+    named.launches[0].launched_for = Some(0);
+    named.launches.push(named.launches[0].clone());
+    let granted = clamp(&named, &situation, &OPEN);
+    let counts: Vec<u32> = granted.launches().iter().map(|l| l.count).collect();
+    assert_eq!(counts, [2]);
+}
+
+#[test]
+fn budgets_clamp_and_say_so() {
+    let with = |change: fn(&mut Situation)| {
+        let mut situation = two_repositories(None);
+        change(&mut situation);
+        let granted = clamp(&for_all_jobs(&situation), &situation, &OPEN);
+        let count = granted.launches().iter().map(|l| l.count).sum::<u32>();
+        (granted.edits()[0].rule, count, granted.cut().len())
+    };
+    let launches = with(|s| s.headroom.launches_left = 4);
+    assert_eq!(launches, (Rule::LaunchBudget, 4, 6));
+    let registrations = with(|s| s.headroom.registrations_left = 3);
+    assert_eq!(registrations, (Rule::RegistrationBudget, 3, 7));
+    // An hour costs 0.03 dollars.
+    let spend = with(|s| s.headroom.spend_left = Some(0.2));
+    assert_eq!(spend, (Rule::SpendLimit, 6, 4));
+    let nothing = with(|s| s.headroom.spend_left = Some(0.0));
+    assert_eq!(nothing, (Rule::SpendLimit, 0, 10));
+}
+
+#[test]
+fn an_edit_is_a_sentence() {
+    let mut situation = two_repositories(None);
+    situation.headroom.runners_left = 2;
+    let granted = clamp(&for_all_jobs(&situation), &situation, &OPEN);
+    assert_eq!(
+        granted.edits()[0].to_string(),
+        "2 of 10 first (spot) granted: the scope's maximum of runners is reached"
+    );
+}
+
+/// A runner of every phase, the first 100 seconds old.
+fn fleet(phases: &[crate::situation::PhaseFacts]) -> Situation {
+    let mut situation = room();
+    situation.runners = phases
+        .iter()
+        .zip(1_u32..)
+        .map(|(&phase, n)| crate::situation::RunnerFacts {
+            name: format!("runner-{n}"),
+            class: 0,
+            capacity: Capacity::Spot,
+            phase,
+            launched_for: None,
+            serves: None,
+            age: 100 * n,
+            in_phase: 10,
+            price: 0.03,
+        })
+        .collect();
+    situation
+}
+
+fn verdict(fate: Fate, runners: &[usize]) -> Verdict {
+    Verdict {
+        runners: runners.to_vec(),
+        fate,
+        reason: "surplus".to_owned(),
+    }
+}
+
+#[test]
+fn only_an_idle_runner_that_is_old_enough_and_not_kept_goes() {
+    use crate::situation::PhaseFacts as P;
+
+    let situation = fleet(&[
+        P::Idle,
+        P::Busy,
+        P::Unknown,
+        P::Booting,
+        P::Retiring,
+        P::Idle,
+        P::Idle,
+    ]);
+    let plan = ScaleDownPlan {
+        verdicts: vec![
+            verdict(Fate::Retire, &[0, 1, 2, 3, 4, 5, 6]),
+            verdict(Fate::Keep, &[5]),
+        ],
+        notes: Vec::new(),
+    };
+    let retirements = retire(&plan, &situation, 150);
+    assert_eq!(retirements.runners(), [(6, "surplus".to_owned())]);
+    let kept: Vec<KeepRule> = retirements.kept().iter().map(|kept| kept.rule).collect();
+    assert_eq!(
+        kept,
+        [
+            KeepRule::TooYoung,
+            KeepRule::Busy,
+            KeepRule::Unknown,
+            KeepRule::OnItsWay,
+            KeepRule::Retiring,
+            KeepRule::TwoFates,
+        ]
+    );
 }
 
 proptest! {
@@ -95,7 +289,7 @@ proptest! {
             launch(class, if spot { Capacity::Spot } else { Capacity::OnDemand }, count)
         }).collect();
         let room = room();
-        let granted = clamp(&plan(launches), &room);
+        let granted = clamp(&plan(launches), &room, &Guards::default());
         let total: u32 = granted.launches().iter().map(|l| l.count).sum();
         prop_assert!(total <= room.headroom.runners_left);
         prop_assert!(granted.launches().len() <= LAUNCHES_PER_DECISION);
@@ -103,6 +297,63 @@ proptest! {
             let of_class: u32 = granted.launches().iter()
                 .filter(|l| l.class == place).map(|l| l.count).sum();
             prop_assert!(of_class <= class.left);
+        }
+    }
+
+    /// What is granted was asked for, and the edits account for every runner that was not.
+    #[test]
+    fn edits_account_for_what_is_missing(
+        wanted in prop::collection::vec((0_usize..2, 0_u32..9, prop::option::of(0_usize..2)), 0..8),
+        maximum in prop::option::of(0_u32..6),
+        spend in prop::option::of(0.0_f64..0.4),
+        registrations in 0_u32..12,
+    ) {
+        let mut situation = two_repositories(maximum);
+        situation.headroom.spend_left = spend;
+        situation.headroom.registrations_left = registrations;
+        let launches = wanted.into_iter().enumerate().map(|(place, (_, count, repository))| {
+            let mut launch = launch(0, Capacity::Spot, count);
+            launch.launched_for = repository;
+            launch.jobs = vec![place];
+            launch
+        }).collect();
+        let wanted = plan(launches);
+        let granted = clamp(&wanted, &situation, &Guards::default());
+        let total = |launches: &[Launch]| launches.iter().map(|l| l.count).sum::<u32>();
+        let missing: u32 = granted.edits().iter().map(|edit| edit.asked - edit.granted).sum();
+        prop_assert_eq!(total(granted.launches()) + missing, total(&wanted.launches));
+        prop_assert!(total(granted.launches()) <= registrations);
+        if let Some(spend) = spend {
+            prop_assert!(f64::from(total(granted.launches())) * 0.03 <= spend + 1e-9);
+        }
+        for (job, _) in granted.cut() {
+            prop_assert!(granted.launches().iter().all(|launch| !launch.jobs.contains(job)));
+        }
+    }
+
+    /// Whatever a policy says, no runner goes that is not idle.
+    #[test]
+    fn only_idle_runners_ever_go(
+        phases in prop::collection::vec(prop::sample::select(vec![
+            crate::situation::PhaseFacts::Idle,
+            crate::situation::PhaseFacts::Busy,
+            crate::situation::PhaseFacts::Unknown,
+            crate::situation::PhaseFacts::Booting,
+            crate::situation::PhaseFacts::Launching,
+            crate::situation::PhaseFacts::Retiring,
+        ]), 1..12),
+        named in prop::collection::vec((any::<bool>(), 0_usize..12), 0..20),
+        minimum in 0_u32..900,
+    ) {
+        let situation = fleet(&phases);
+        let verdicts = named.into_iter()
+            .filter(|(_, runner)| *runner < phases.len())
+            .map(|(keep, runner)| verdict(if keep { Fate::Keep } else { Fate::Retire }, &[runner]))
+            .collect();
+        let plan = ScaleDownPlan { verdicts, notes: Vec::new() };
+        for (runner, _) in retire(&plan, &situation, minimum).runners() {
+            prop_assert_eq!(situation.runners[*runner].phase, crate::situation::PhaseFacts::Idle);
+            prop_assert!(situation.runners[*runner].age >= minimum);
         }
     }
 }

@@ -11,7 +11,7 @@ use stoker_intake::{Action, JobEvent};
 use crate::class::{Classes, RunnerClass};
 use crate::contract::fixtures::Fixtures;
 use crate::ids::{ClassName, Deployment, RunnerNames};
-use crate::limits::{BOOT_TIME, Operation, RunnerLevel, RunnerMode};
+use crate::limits::{BOOT_TIME, Guards, Operation, RunnerLevel, RunnerMode};
 use crate::time::Timestamp;
 
 /// 2027-01-15T08:00:00Z.
@@ -43,6 +43,7 @@ fn operation(classes: Vec<RunnerClass>) -> Operation {
         scope_maximum: 10,
         boot_time: BOOT_TIME,
         jobs_shown: 100,
+        guards: Guards::default(),
     }
 }
 

@@ -2,7 +2,7 @@ use async_trait::async_trait;
 use stoker_core::class::{Capacity, Classes};
 use stoker_core::happening::Happening;
 use stoker_core::ids::RunnerNames;
-use stoker_core::limits::{BOOT_TIME, JOBS_SHOWN, RunnerLevel, RunnerMode};
+use stoker_core::limits::{BOOT_TIME, Guards, JOBS_SHOWN, RunnerLevel, RunnerMode};
 use stoker_core::plan::{DecidedBy, Launch, Plan, PolicyLevel, Proposal};
 use stoker_core::runner::RunnerPhase;
 use stoker_core::situation::{PhaseFacts, Situation};
@@ -91,6 +91,7 @@ fn settings(data: Option<PathBuf>) -> EmbeddedSettings {
             scope_maximum: 2,
             boot_time: BOOT_TIME,
             jobs_shown: JOBS_SHOWN,
+            guards: Guards::default(),
         },
         fleet: SimulatedFleetSettings {
             boot: Duration::from_millis(300),

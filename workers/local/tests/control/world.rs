@@ -14,7 +14,7 @@ use stoker_core::ids::{
 };
 use stoker_core::intent::{Instance, Intent, Launched};
 use stoker_core::job::Job;
-use stoker_core::limits::{BOOT_TIME, JOBS_SHOWN, Operation, RunnerLevel, RunnerMode};
+use stoker_core::limits::{BOOT_TIME, Guards, JOBS_SHOWN, Operation, RunnerLevel, RunnerMode};
 use stoker_core::plan::{DecidedBy, Deferral, Launch, Plan, PolicyLevel, Proposal};
 use stoker_core::ports::{
     ActQueue, ActQueueError, ActRequest, Clock, ConfigurationError, Configurations, Fleet,
@@ -99,6 +99,7 @@ impl World {
             scope_maximum: 10,
             boot_time: BOOT_TIME,
             jobs_shown: JOBS_SHOWN,
+            guards: Guards::default(),
         };
         let control = Control::new(
             operation,

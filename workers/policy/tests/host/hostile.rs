@@ -1,4 +1,5 @@
 use stoker_core::guardrails::clamp;
+use stoker_core::limits::Guards;
 use stoker_core::plan::Proposal;
 
 use crate::fixtures::{Bench, component, launched, situation};
@@ -44,7 +45,7 @@ async fn absurd_counts_are_clamped_to_what_the_operator_allows() {
     let proposal = bench.decide(&situation).await;
     assert_eq!(proposal.fallback, None);
     assert!(launched_in_all(&proposal) > 4_000_000_000);
-    let granted = clamp(&proposal.plan, &situation);
+    let granted = clamp(&proposal.plan, &situation, &Guards::default());
     let all: u32 = granted.launches().iter().map(|launch| launch.count).sum();
     assert_eq!(all, situation.headroom.runners_left);
     assert!(!granted.edits().is_empty());

@@ -1,5 +1,6 @@
 //! What the Lambda is told by its environment, checked once at start-up.
 
+mod guards;
 mod reader;
 
 use stoker_core::class::Classes;
@@ -131,6 +132,7 @@ fn operation<F: Fn(&str) -> Option<String>>(reader: &mut Reader<F>) -> Option<Op
         Some(BOOT_TIME),
         boot,
     );
+    let guards = guards::guards(reader);
     Some(Operation {
         deployment: deployment?,
         names: names?,
@@ -141,6 +143,7 @@ fn operation<F: Fn(&str) -> Option<String>>(reader: &mut Reader<F>) -> Option<Op
         scope_maximum: scope_maximum?,
         boot_time: boot_time?,
         jobs_shown: JOBS_SHOWN,
+        guards: guards?,
     })
 }
 
@@ -200,6 +203,8 @@ fn endpoints<F: Fn(&str) -> Option<String>>(reader: &mut Reader<F>) -> Option<En
 mod tests {
     use std::collections::HashMap;
 
+    use stoker_core::limits::{Guards, PublicRepositories};
+
     use super::*;
 
     const CLASSES: &str = r#"[{"name":"small","labels":["linux"],"launch_template":"lt-1","maximum":5,"spot_price":0.03}]"#;
@@ -241,9 +246,29 @@ mod tests {
         assert_eq!(settings.policies.size_class, SizeClass::Small);
         assert_eq!(settings.policies.on_failure, OnFailure::BuiltIn);
         assert_eq!(settings.policies_prefix, "policies/");
+        assert_eq!(settings.operation.guards, Guards::default());
         assert_eq!(settings.kms_key, None);
         let instance = "i-0a".parse().unwrap();
         assert_eq!(settings.operation.names.name(&instance), "stoker-ci-i-0a");
+    }
+
+    #[test]
+    fn the_operator_s_limits_are_read() {
+        let mut variables = enough();
+        variables.extend([
+            ("ALLOW_PUBLIC_REPOSITORIES", "true"),
+            ("MAX_RUNNERS_PER_REPOSITORY", "7"),
+            ("MAX_LAUNCHES_PER_DECISION", "50"),
+            ("MAX_REGISTRATIONS_PER_DECISION", "60"),
+            ("MAX_SPEND_PER_DAY", "12.5"),
+        ]);
+        let guards = read(&variables).unwrap().operation.guards;
+        assert_eq!(guards.public_repositories, PublicRepositories::Admitted);
+        assert_eq!(guards.repository_maximum, Some(7));
+        assert_eq!(guards.launches_per_decision, 50);
+        assert_eq!(guards.registrations_per_decision, 60);
+        assert_eq!(guards.spend.day, Some(12.5));
+        assert_eq!(guards.spend.hour, None);
     }
 
     #[test]
@@ -279,6 +304,13 @@ mod tests {
             ("MAX_RUNNERS", "many", "0 to 10000"),
             ("MAX_RUNNERS", "-1", "0 to 10000"),
             ("BOOT_TIME_SECONDS", "5", "30 to 3600"),
+            ("ALLOW_PUBLIC_REPOSITORIES", "yes", "`false` or `true`"),
+            ("MAX_RUNNERS_PER_REPOSITORY", "-1", "0 to 10000"),
+            ("MAX_LAUNCHES_PER_DECISION", "0", "1 to 10000"),
+            ("MAX_REGISTRATIONS_PER_DECISION", "x", "1 to 10000"),
+            ("MAX_SPEND_PER_DAY", "-5", "0 to"),
+            ("MAX_SPEND_PER_HOUR", "NaN", "0 to"),
+            ("MAX_SPEND_PER_MONTH", "ten", "0 to"),
             ("RUNNER_GROUP_ID", "0", "runner group"),
             (
                 "RUNNER_CLASSES",

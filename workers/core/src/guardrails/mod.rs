@@ -1,0 +1,259 @@
+//! What no policy can lift: every launch is clamped to the operator's limits, and each clamp is written
+//! down as an edit; so is every retirement that is not granted ([`retire()`]).
+
+mod retire;
+mod rules;
+
+use crate::limits::{Guards, PublicRepositories};
+use crate::plan::{Launch, Plan};
+use crate::situation::Situation;
+
+pub use retire::{KeepRule, Kept, Retirements, retire};
+pub use rules::{Edit, Rule};
+
+/// The most launches of one decision: a DynamoDB transaction takes 100 items, and the scope is one.
+pub const LAUNCHES_PER_DECISION: usize = 50;
+
+/// What is left of a plan's launches after every guardrail. Only [`clamp`] makes one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Granted {
+    launches: Vec<Launch>,
+    edits: Vec<Edit>,
+    cut: Vec<(usize, Rule)>,
+}
+
+impl Granted {
+    /// What may be launched: every count is at least 1.
+    pub fn launches(&self) -> &[Launch] {
+        &self.launches
+    }
+
+    /// What was taken away, and by which rule.
+    pub fn edits(&self) -> &[Edit] {
+        &self.edits
+    }
+
+    /// The jobs (positions) that lost the runner that the policy had in mind for them, and to which rule.
+    pub fn cut(&self) -> &[(usize, Rule)] {
+        &self.cut
+    }
+}
+
+/// What is left of the limits, launch by launch.
+struct Left {
+    scope: u32,
+    launches: u32,
+    registrations: u32,
+    spend: Option<f64>,
+    classes: Vec<u32>,
+    /// None: the repository has no maximum of its own.
+    repositories: Vec<Option<u32>>,
+}
+
+impl Left {
+    fn of(situation: &Situation) -> Self {
+        let headroom = &situation.headroom;
+        Self {
+            scope: headroom.runners_left,
+            launches: headroom.launches_left,
+            registrations: headroom.registrations_left,
+            spend: headroom.spend_left,
+            classes: situation.classes.iter().map(|class| class.left).collect(),
+            repositories: situation
+                .repositories
+                .iter()
+                .map(|repository| repository.maximum.map(|_| repository.left))
+                .collect(),
+        }
+    }
+
+    /// How many runners of that price the spend limits leave.
+    fn affordable(&self, price: f64) -> u32 {
+        match self.spend {
+            None => u32::MAX,
+            Some(left) if price <= 0.0 => {
+                if left > 0.0 {
+                    u32::MAX
+                } else {
+                    0
+                }
+            }
+            Some(left) => whole(left / price),
+        }
+    }
+
+    fn take(&mut self, launch: &Launch, price: f64) {
+        self.scope -= launch.count;
+        self.launches -= launch.count;
+        self.registrations -= launch.count;
+        self.classes[launch.class] -= launch.count;
+        self.spend = self
+            .spend
+            .map(|left| left - price * f64::from(launch.count));
+    }
+
+    /// Takes one of a repository's places. Whether there was one.
+    fn take_place(&mut self, repository: usize) -> bool {
+        match &mut self.repositories[repository] {
+            None => true,
+            Some(0) => false,
+            Some(left) => {
+                *left -= 1;
+                true
+            }
+        }
+    }
+}
+
+/// The whole part of a number that is not negative; beyond 32 bits, as much as they hold.
+fn whole(number: f64) -> u32 {
+    if number >= f64::from(u32::MAX) {
+        return u32::MAX;
+    }
+    // Checked above, and `max` turns what is negative or no number into 0.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    let whole = number.max(0.0) as u32;
+    whole
+}
+
+/// Clamps a plan whose positions all exist in the situation.
+pub fn clamp(plan: &Plan, situation: &Situation, guards: &Guards) -> Granted {
+    let mut left = Left::of(situation);
+    let mut granted = Granted {
+        launches: Vec::new(),
+        edits: Vec::new(),
+        cut: Vec::new(),
+    };
+    for launch in plan.launches.iter().filter(|launch| launch.count > 0) {
+        let mut clamping = Clamping {
+            situation,
+            launch: launch.clone(),
+            edits: Vec::new(),
+            cut: Vec::new(),
+        };
+        clamping.clamp(&mut left, guards, granted.launches.len());
+        granted.edits.append(&mut clamping.edits);
+        granted.cut.append(&mut clamping.cut);
+        if clamping.launch.count > 0 {
+            let price = clamping.price().unwrap_or(0.0);
+            left.take(&clamping.launch, price);
+            granted.launches.push(clamping.launch);
+        }
+    }
+    // A job that another launch serves all the same has lost nothing.
+    let served: Vec<usize> = granted
+        .launches
+        .iter()
+        .flat_map(|launch| launch.jobs.iter().copied())
+        .collect();
+    granted.cut.retain(|(job, _)| !served.contains(job));
+    granted
+}
+
+/// One launch on its way through the rules.
+struct Clamping<'a> {
+    situation: &'a Situation,
+    launch: Launch,
+    edits: Vec<Edit>,
+    cut: Vec<(usize, Rule)>,
+}
+
+impl Clamping<'_> {
+    fn price(&self) -> Option<f64> {
+        let class = &self.situation.classes[self.launch.class].class;
+        class.price(self.launch.capacity)
+    }
+
+    fn clamp(&mut self, left: &mut Left, guards: &Guards, launches_before: usize) {
+        let Some(price) = self.price() else {
+            return self.limit(Rule::CapacityNotOffered, 0);
+        };
+        if guards.public_repositories == PublicRepositories::Refused {
+            self.private_only();
+        }
+        self.limit(Rule::ClassMaximum, left.classes[self.launch.class]);
+        self.limit(Rule::ScopeMaximum, left.scope);
+        self.limit(Rule::LaunchBudget, left.launches);
+        self.limit(Rule::RegistrationBudget, left.registrations);
+        self.limit(Rule::SpendLimit, left.affordable(price));
+        if launches_before == LAUNCHES_PER_DECISION {
+            self.limit(Rule::LaunchesPerDecision, 0);
+        }
+        // Last: only what is launched takes a repository's places.
+        self.repositories(left);
+    }
+
+    /// Lowers the count to what a rule leaves; the jobs at the end lose their runner.
+    fn limit(&mut self, rule: Rule, left: u32) {
+        if self.launch.count <= left {
+            return;
+        }
+        self.edit(rule, left);
+        let kept = usize::try_from(left).unwrap_or(usize::MAX);
+        if kept < self.launch.jobs.len() {
+            let lost = self.launch.jobs.split_off(kept);
+            self.cut.extend(lost.into_iter().map(|job| (job, rule)));
+        }
+    }
+
+    fn edit(&mut self, rule: Rule, granted: u32) {
+        self.edits.push(Edit {
+            rule,
+            class: self.situation.classes[self.launch.class].class.name.clone(),
+            capacity: self.launch.capacity,
+            asked: self.launch.count,
+            granted,
+        });
+        self.launch.count = granted;
+    }
+
+    /// Takes out jobs for which a rule lets nothing be launched, and as many runners.
+    fn lose(&mut self, rule: Rule, lost: &[usize]) {
+        let runners = u32::try_from(lost.len()).unwrap_or(u32::MAX);
+        if runners == 0 {
+            return;
+        }
+        self.launch.jobs.retain(|job| !lost.contains(job));
+        self.cut.extend(lost.iter().map(|&job| (job, rule)));
+        self.edit(rule, self.launch.count.saturating_sub(runners));
+    }
+
+    fn private_only(&mut self) {
+        let is_public = |repository: usize| {
+            self.situation.repositories[repository].visibility == stoker_intake::Visibility::Public
+        };
+        if self.launch.launched_for.is_some_and(is_public) {
+            return self.limit(Rule::PrivateOnly, 0);
+        }
+        let lost: Vec<usize> = self
+            .launch
+            .jobs
+            .iter()
+            .copied()
+            .filter(|&job| is_public(self.situation.pending[job].repository))
+            .collect();
+        self.lose(Rule::PrivateOnly, &lost);
+    }
+
+    /// A launch for a repository takes that one's places; one that names none takes those of its jobs'
+    /// repositories, and runners beyond its jobs nobody's.
+    fn repositories(&mut self, left: &mut Left) {
+        if let Some(repository) = self.launch.launched_for {
+            if let Some(places) = left.repositories[repository] {
+                self.limit(Rule::RepositoryMaximum, places);
+                left.repositories[repository] = Some(places - self.launch.count);
+            }
+            return;
+        }
+        let runners = usize::try_from(self.launch.count).unwrap_or(usize::MAX);
+        let lost: Vec<usize> = self
+            .launch
+            .jobs
+            .iter()
+            .copied()
+            .take(runners)
+            .filter(|&job| !left.take_place(self.situation.pending[job].repository))
+            .collect();
+        self.lose(Rule::RepositoryMaximum, &lost);
+    }
+}
