@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::Args;
 use serde_json::{Value, json};
 use stoker_core::ids::ArtifactDigest;
@@ -53,8 +54,8 @@ struct Finding {
     part: &'static str,
     what: String,
     verdict: Verdict,
-    /// The smallest situation in which a property does not hold.
-    counterexample: Option<Value>,
+    /// The smallest situation in which a property of that decision does not hold.
+    counterexample: Option<(Decision, Value)>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -79,7 +80,7 @@ const NEAR_LIMIT: u64 = 2;
 
 pub(super) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let bytes = std::fs::read(&args.file)
-        .map_err(|error| anyhow::anyhow!("{} can't be read: {error}", args.file.display()))?;
+        .with_context(|| format!("{} can't be read", args.file.display()))?;
     let settings = SettingsFile::read(args.settings.as_deref())?;
     let mut findings = Vec::new();
     match Component::new(&bytes, args.size_class.into()) {
@@ -294,7 +295,7 @@ fn kept(
             ),
             Some((_, seen, situation)) => Finding {
                 verdict: Verdict::Bad,
-                counterexample: Some(situation.clone()),
+                counterexample: Some((decision, situation.clone())),
                 ..good("properties", format!("{decision}: {property}: {seen}"))
             },
         });
@@ -324,16 +325,24 @@ fn tell(args: &CheckArgs, bytes: &[u8], findings: &[Finding], held: bool) -> any
         let path = args
             .file
             .with_extension(format!("counterexample-{number}.json"));
-        if let Some(situation) = &finding.counterexample {
-            std::fs::write(&path, format!("{situation:#}\n"))?;
-        }
+        let Some((decision, situation)) = &finding.counterexample else {
+            continue;
+        };
+        std::fs::write(&path, format!("{situation:#}\n"))
+            .with_context(|| format!("{} can't be written", path.display()))?;
         writeln!(
             out,
-            "\nthe smallest situation in which this fails is in {}:\n  {}\n  stoker policy run {} --situation {}",
+            "\nthe smallest situation in which this fails is in {}:\n  {}\n  stoker policy run {} --decision {decision} --situation {}{}",
             path.display(),
             finding.what,
             args.file.display(),
-            path.display()
+            path.display(),
+            args.settings
+                .as_ref()
+                .map_or_else(String::new, |path| format!(
+                    " --settings {}",
+                    path.display()
+                ))
         )?;
     }
     writeln!(
@@ -356,7 +365,7 @@ fn tell_json(bytes: &[u8], findings: &[Finding], held: bool) -> anyhow::Result<(
                 "part": finding.part,
                 "what": finding.what,
                 "verdict": finding.verdict.word().to_lowercase(),
-                "counterexample": finding.counterexample,
+                "counterexample": finding.counterexample.as_ref().map(|(_, situation)| situation),
             })
         })
         .collect();

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use stoker_core::class::{Capacity, RunnerClass};
+use stoker_core::class::{Capacity, RunnerClass, Scalar};
 use stoker_core::distribution::{Choice, Distribution, Release, SyncPlan};
 use stoker_core::ids::{ClassName, JobKey};
 use stoker_core::limits::RunnerMode;
@@ -165,11 +165,21 @@ fn class(from: &facts::RunnerClass) -> ClassFacts {
             maximum: from.maximum,
             spot_price: from.spot_price,
             on_demand_price: from.on_demand_price,
+            attributes: from.attributes.iter().map(attribute).collect(),
         },
         left: from.left,
         spot: recent(from.spot),
         on_demand: recent(from.on_demand),
     }
+}
+
+fn attribute(from: &facts::Attribute) -> (String, Scalar) {
+    let value = match &from.value {
+        facts::Scalar::Text(text) => Scalar::Text(text.clone()),
+        facts::Scalar::Number(number) => Scalar::Number(*number),
+        facts::Scalar::Truth(truth) => Scalar::Truth(*truth),
+    };
+    (from.key.clone(), value)
 }
 
 fn job((id, from): (u64, &facts::Job)) -> PendingJob {

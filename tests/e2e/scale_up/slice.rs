@@ -18,6 +18,7 @@ async fn a_real_webhook_becomes_a_runner_and_a_policy_decided_it() {
     another_policy_changes_the_next_decision(&stack).await;
     a_policy_that_traps_is_survived(&stack).await;
     a_policy_that_spins_is_survived(&stack).await;
+    a_good_policy_serves_whoever_was_left_waiting(&stack).await;
 
     assert_eq!(stack.lambda.process_id(), process);
     assert!(stack.lambda.is_running());
@@ -116,12 +117,14 @@ async fn a_policy_that_traps_is_survived(stack: &Stack) {
 
     let decided = last_decision(stack);
     assert_eq!(decided["level"], "WARN");
-    assert_eq!(decided["by"]["level"], "built-in");
     assert_eq!(decided["fallback"]["cause"], "trapped");
     assert_eq!(decided["fallback"]["digest"], digest(&policy).as_str());
+    // The policy that was good before decides, and still launches nothing.
+    assert_eq!(decided["fallback"]["instead"], "previous");
+    let before = digest(&test_policy("launches-nothing"));
+    assert_eq!(decided["by"]["digest"], before.as_str());
     assert!(stack.lambda.counted("PolicyFallbacks") > 0);
-    // The job that the policy before it left waiting is served as well.
-    assert_eq!(stack.aws.running().await.len(), 4);
+    assert_eq!(stack.aws.instances().await.len(), 2);
 }
 
 async fn a_policy_that_spins_is_survived(stack: &Stack) {
@@ -131,7 +134,19 @@ async fn a_policy_that_spins_is_survived(stack: &Stack) {
 
     let decided = last_decision(stack);
     assert_eq!(decided["fallback"]["cause"], "out-of-fuel");
-    assert_eq!(stack.aws.running().await.len(), 5);
+    assert_eq!(decided["fallback"]["instead"], "previous");
+    assert_eq!(stack.aws.instances().await.len(), 2);
+}
+
+async fn a_good_policy_serves_whoever_was_left_waiting(stack: &Stack) {
+    stack.aws.publish("default", shipped_policy()).await;
+    stack.queue("guid-6", &another_workflow_job(5_006)).await;
+    stack.settle().await;
+
+    let decided = last_decision(stack);
+    assert_eq!(decided["fallback"], Value::Null);
+    assert_eq!(decided["by"]["digest"], digest(&shipped_policy()).as_str());
+    assert_eq!(stack.aws.running().await.len(), 6);
 }
 
 fn nothing_secret_is_in_the_log(stack: &Stack) {

@@ -13,7 +13,7 @@ fn decide(_: &Situation) -> Result<Plan, String> {
             runner_class: 0,
             capacity: Capacity::OnDemand,
             count: u32::MAX,
-            launched_for: Some(0),
+            launched_for: None,
             jobs: Vec::new(),
             reason: "more".to_owned(),
         })

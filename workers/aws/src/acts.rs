@@ -63,12 +63,15 @@ fn deduplication_id(request: &ActRequest) -> String {
 
 #[cfg(test)]
 mod tests {
+    use stoker_core::situation::Trigger;
+
     use super::*;
 
     fn id(folded: &str) -> String {
         deduplication_id(&ActRequest {
             scope: "org-1".parse().unwrap(),
             folded: folded.to_owned(),
+            trigger: Trigger::Jobs,
         })
     }
 

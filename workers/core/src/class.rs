@@ -1,5 +1,7 @@
 //! The kinds of runner that an operator has configured.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -23,6 +25,18 @@ impl Capacity {
             Self::OnDemand => "on-demand",
         }
     }
+}
+
+/// A value that policies may be told of a class.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Scalar {
+    /// Yes or no.
+    Truth(bool),
+    /// Finite, as every number in JSON is.
+    Number(f64),
+    /// Words.
+    Text(String),
 }
 
 /// A kind of runner, as the operator wrote it down (`RUNNER_CLASSES`, a JSON list of these).
@@ -52,6 +66,9 @@ pub struct RunnerClass {
     /// US dollars an hour on demand; none: this class is not launched on demand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_demand_price: Option<f64>,
+    /// What else policies are told of it, such as `{"gpu": true}`. Stoker itself reads none of it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: BTreeMap<String, Scalar>,
 }
 
 fn default_version() -> String {
@@ -147,6 +164,13 @@ impl Classes {
                 .any(|price| !price.is_finite() || *price < 0.0)
             {
                 return Err(refuse("a price is a number of US dollars, 0 or more"));
+            }
+            let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+            let named = |key: &String| !key.is_empty() && key.chars().all(plain);
+            if !class.attributes.keys().all(named) {
+                return Err(refuse(
+                    "the names of `attributes` are of lower-case letters, digits and hyphens",
+                ));
             }
         }
         Ok(Self(classes))

@@ -8,10 +8,11 @@
 //! number. The outside is behind the traits of [`ports`]; tests and `stoker up` put embedded adapters
 //! there, the Lambdas put AWS and GitHub there.
 //!
-//! Modules in reading order: [`ids`], [`time`], [`class`], [`job`], [`runner`], [`intent`],
+//! Modules in reading order: [`ids`], [`time`], [`class`], [`job`], [`runner`], [`intent`], [`account`],
 //! [`situation`], [`plan`], [`guardrails`], [`distribution`], [`boot`], [`ports`], [`happening`],
 //! [`control`].
 
+pub mod account;
 pub mod boot;
 pub mod class;
 #[cfg(any(test, feature = "contract"))]

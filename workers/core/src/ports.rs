@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use stoker_intake::{InstallationId, JobId};
 use thiserror::Error;
 
+use crate::account::Account;
 use crate::boot::{InstanceConfiguration, Registration};
 use crate::distribution::{Distribution, SyncPlan};
 use crate::happening::Happening;
@@ -16,7 +17,7 @@ use crate::job::Job;
 use crate::limits::RunnerMode;
 use crate::plan::{Proposal, ScaleDownPlan};
 use crate::runner::Runner;
-use crate::situation::{ScopeName, Situation};
+use crate::situation::{ScopeName, Situation, Trigger};
 use crate::time::Timestamp;
 
 /// The time.
@@ -42,6 +43,10 @@ pub struct ScopeState {
     pub runners: Vec<Runner>,
     /// Its launches that have no outcome yet.
     pub intents: Vec<Intent>,
+    /// What it has spent, and how its classes fared.
+    pub account: Account,
+    /// Runners that have ended and are not on the account yet.
+    pub ended: Vec<Runner>,
 }
 
 /// What becomes of a launch in the ledger: the intent is open no more, its runners are known.
@@ -54,6 +59,9 @@ pub struct Settlement {
     /// The runners that there are now (may be none).
     pub runners: Vec<Runner>,
 }
+
+/// How many runners are booked at once: a DynamoDB transaction takes 100 items.
+pub const BOOKED_AT_ONCE: usize = 90;
 
 /// Why the ledger did not do it.
 #[derive(Debug, Error)]
@@ -113,6 +121,19 @@ pub trait Ledger: Send + Sync {
     /// Saves an outcome: a fact, so whatever the scope's version. Runners that are known already stay
     /// as they are; a repetition succeeds.
     async fn settle(&self, settlement: &Settlement) -> Result<(), LedgerError>;
+
+    /// Writes a scope's account over the revision that it carries, and takes runners off the list of
+    /// those that are not on it, in one transaction. At most [`BOOKED_AT_ONCE`].
+    ///
+    /// # Errors
+    /// [`LedgerError::Conflict`] if the account was written meanwhile, perhaps by this very call, whose
+    /// answer was lost: reading the scope again tells what is left to book.
+    async fn book(
+        &self,
+        scope: ScopeKey,
+        account: &Account,
+        booked: &[InstanceId],
+    ) -> Result<(), LedgerError>;
 
     /// A runner of a scope, ended ones included for a while.
     async fn runner(
@@ -260,6 +281,9 @@ pub struct ActRequest {
     /// What was folded, so that a request made during an act is not taken for the one before: it
     /// becomes part of the deduplication id.
     pub folded: String,
+    /// Why.
+    #[serde(default)]
+    pub trigger: Trigger,
 }
 
 /// The queue of [`ActRequest`]s did not take one.

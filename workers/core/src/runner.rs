@@ -73,6 +73,15 @@ pub struct Runner {
     pub launched_at: Timestamp,
     /// US dollars an hour.
     pub price: f64,
+    /// When it was first heard of as idle or busy.
+    #[serde(default)]
+    pub booted_at: Option<Timestamp>,
+    /// EC2 took its instance back.
+    #[serde(default)]
+    pub interrupted: bool,
+    /// The job that it has, or had last.
+    #[serde(default)]
+    pub last_job: Option<JobKey>,
     /// How often the item was written; 0: never.
     #[serde(default)]
     pub revision: u64,
@@ -91,6 +100,8 @@ pub enum RunnerNews {
     Finished(JobKey),
     /// Its instance is gone, or is being terminated because it can't serve.
     Gone,
+    /// EC2 takes its instance back.
+    Interrupted,
 }
 
 impl Runner {
@@ -100,7 +111,7 @@ impl Runner {
         use RunnerPhase as P;
         let phase = match (&self.phase, news) {
             (P::Ended, _) => return None,
-            (_, RunnerNews::Gone) => P::Ended,
+            (_, RunnerNews::Gone | RunnerNews::Interrupted) => P::Ended,
             (P::Launching, RunnerNews::Configured) => P::Booting,
             (P::Launching | P::Booting, RunnerNews::Online) => P::Idle,
             // Even a retiring runner's job is a fact.
@@ -116,11 +127,27 @@ impl Runner {
             },
             (_, RunnerNews::Configured | RunnerNews::Online) => return None,
         };
+        let job = match &phase {
+            P::Busy { job } => Some(*job),
+            _ => None,
+        };
+        let is_up = matches!(phase, P::Idle | P::Busy { .. });
         (phase != self.phase).then(|| Self {
             phase,
             phase_since: now,
+            booted_at: self.booted_at.or(is_up.then_some(now)),
+            interrupted: *news == RunnerNews::Interrupted,
+            last_job: job.or(self.last_job),
             ..self.clone()
         })
+    }
+
+    /// The repository that its cost is counted for: the one that it serves or served last, else the one
+    /// that it was launched for.
+    pub fn counts_for(&self) -> Option<RepositoryId> {
+        self.last_job
+            .map(|job| job.repository)
+            .or(self.launched_for)
     }
 
     /// Whether it still counts against a maximum.

@@ -213,6 +213,17 @@ pub(crate) fn one_line(error: &wasmtime::Error) -> String {
     format!("{error:#}").replace('\n', " ")
 }
 
+/// What it costs to bring a policy to life and to drop it again.
+pub(crate) fn instantiate(contract: &dyn Contract, limits: &Limits) -> Result<Cost, Failure> {
+    let call = Call {
+        name: "instantiation",
+        fuel: limits.fuel_base,
+        limits,
+    };
+    let ((), _, cost) = call.make(contract.engine(), |store| contract.instantiate(store))?;
+    Ok(cost)
+}
+
 /// Asks a policy who it is.
 pub(crate) fn describe(contract: &dyn Contract, limits: &Limits) -> Result<Description, Failure> {
     let call = Call {

@@ -1,6 +1,8 @@
 //! The host's own situations, small and at the largest size that it shows: what a policy must decide
 //! within its limits before it is let near anybody's jobs.
 
+use std::collections::BTreeMap;
+
 use stoker_core::class::{Capacity, Classes, RunnerClass};
 use stoker_core::distribution::{Distribution, Release};
 use stoker_core::ids::{ClassName, JobKey};
@@ -200,6 +202,7 @@ fn classes() -> Classes {
         maximum: 4_000,
         spot_price: Some(spot),
         on_demand_price: Some(3.0 * spot),
+        attributes: BTreeMap::new(),
     };
     let all = vec![
         class("small", &["self-hosted", "linux"], 0.04),

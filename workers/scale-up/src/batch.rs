@@ -17,6 +17,7 @@ use stoker_core::control::{Acted, Control, ControlError};
 use stoker_core::happening::Happening;
 use stoker_core::ids::ScopeKey;
 use stoker_core::ports::Reporter;
+use stoker_core::situation::Trigger;
 use stoker_core::time::Timestamp;
 use stoker_intake::JobEvent;
 use tokio::time::Instant;
@@ -39,7 +40,7 @@ pub(crate) trait Steer: Send + Sync {
     async fn fold(&self, event: &JobEvent) -> Result<(), ControlError>;
 
     /// Acts on a scope.
-    async fn act(&self, scope: ScopeKey) -> Result<Acted, ControlError>;
+    async fn act(&self, scope: ScopeKey, trigger: Trigger) -> Result<Acted, ControlError>;
 }
 
 #[async_trait]
@@ -48,8 +49,8 @@ impl Steer for Control {
         Control::fold(self, event).await.map(|_folded| ())
     }
 
-    async fn act(&self, scope: ScopeKey) -> Result<Acted, ControlError> {
-        Control::act(self, scope).await
+    async fn act(&self, scope: ScopeKey, trigger: Trigger) -> Result<Acted, ControlError> {
+        Control::act(self, scope, trigger).await
     }
 }
 
@@ -62,7 +63,7 @@ pub(crate) struct Handler<S> {
 /// What is to be done for one message.
 enum Task {
     Fold(Box<JobEvent>),
-    Act(ScopeKey),
+    Act(ScopeKey, Trigger),
     /// It stays in its queue, and why.
     Keep(String),
 }
@@ -119,7 +120,7 @@ impl<S: Steer> Handler<S> {
         for (place, record) in records.into_iter().enumerate() {
             let task = match Message::read(&record.body) {
                 Ok(Message::Fold(event)) => Task::Fold(event),
-                Ok(Message::Act(scope)) => Task::Act(scope),
+                Ok(Message::Act(scope, trigger)) => Task::Act(scope, trigger),
                 Err(error @ Unreadable::Newer(_)) => Task::Keep(error.to_string()),
                 Err(Unreadable::Malformed(problem)) => {
                     self.drop_message(record.id, problem);
@@ -128,7 +129,7 @@ impl<S: Steer> Handler<S> {
             };
             let lane = match (record.attributes.group, &task) {
                 (Some(group), _) => Lane::Group(group),
-                (None, Task::Act(scope)) => Lane::Scope(*scope),
+                (None, Task::Act(scope, _)) => Lane::Scope(*scope),
                 (None, _) => Lane::Alone(place),
             };
             let place = *places.entry(lane.clone()).or_insert_with(|| {
@@ -166,11 +167,12 @@ impl<S: Steer> Handler<S> {
                     attempt(&item.id, until, work).await
                 }
                 // One act sees everything that was folded before any of the requests was made.
-                Task::Act(scope) => {
+                Task::Act(scope, trigger) => {
                     if let Some(&done) = acted.get(scope) {
                         done
                     } else {
-                        let done = attempt(&item.id, until, self.steer.act(*scope)).await;
+                        let act = self.steer.act(*scope, *trigger);
+                        let done = attempt(&item.id, until, act).await;
                         acted.insert(*scope, done);
                         done
                     }

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use stoker_core::ids::ScopeKey;
 use stoker_core::ports::ActRequest;
+use stoker_core::situation::Trigger;
 use stoker_intake::{JOB_EVENT_KIND, JobEvent, MessageError};
 use thiserror::Error;
 
@@ -18,7 +19,7 @@ pub(crate) enum Message {
     /// That an event becomes part of the ledger.
     Fold(Box<JobEvent>),
     /// That a scope is acted on.
-    Act(ScopeKey),
+    Act(ScopeKey, Trigger),
 }
 
 /// Why a message can't be read.
@@ -79,7 +80,7 @@ fn act(body: &str) -> Result<Message, Unreadable> {
         )));
     }
     let request: ActRequest = serde_json::from_str(body).map_err(malformed)?;
-    Ok(Message::Act(request.scope))
+    Ok(Message::Act(request.scope, request.trigger))
 }
 
 #[cfg(test)]
@@ -92,9 +93,10 @@ mod tests {
         let request = ActRequest {
             scope,
             folded: "x".to_owned(),
+            trigger: Trigger::Tick,
         };
         let body = serde_json::to_string(&request).unwrap();
-        assert_eq!(Message::read(&body), Ok(Message::Act(scope)));
+        assert_eq!(Message::read(&body), Ok(Message::Act(scope, Trigger::Tick)));
     }
 
     #[test]

@@ -27,8 +27,8 @@ pub struct Choice {
     pub on_demand_after_interruption: bool,
 }
 
-/// In an hour of at least this many spot requests of a class, half of them refused or taken back is
-/// more than bad luck.
+/// Of at least so many spot instances that were asked for within the hour, more than half refused or
+/// taken back is more than bad luck.
 const ENOUGH_TO_JUDGE: u32 = 4;
 
 impl Choice {

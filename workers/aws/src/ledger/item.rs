@@ -43,6 +43,8 @@ pub(super) struct Entry {
     pub(super) key: Key,
     /// Where its copy lies while it has not ended.
     pub(super) copy: Key,
+    /// Where its copy lies from when it has ended until it is booked; none: it is not booked.
+    pub(super) ended_copy: Option<Key>,
     /// Its content, with the next revision.
     pub(super) body: String,
     /// The revision that it is to replace; 0: none.
@@ -59,6 +61,7 @@ impl Entry {
         let live = job.phase != JobPhase::Ended;
         Ok(Self {
             copy: Key::job_in_scope(job.scope, job.key),
+            ended_copy: None,
             body: body(
                 &key,
                 &Job {
@@ -81,6 +84,7 @@ impl Entry {
         let live = runner.is_live();
         Ok(Self {
             copy: Key::runner_in_scope(runner.scope, &runner.instance),
+            ended_copy: (!live).then(|| Key::ended_in_scope(runner.scope, &runner.instance)),
             body: body(
                 &key,
                 &Runner {

@@ -13,6 +13,10 @@ pub(super) const SK: &str = "sk";
 
 /// How the sort keys of a scope's items begin.
 pub(super) const INTENT: &str = "intent#";
+/// The sort key of a scope's account.
+pub(super) const ACCOUNT: &str = "account";
+/// See [`INTENT`].
+pub(super) const ENDED: &str = "ended#";
 /// See [`INTENT`].
 pub(super) const JOB: &str = "job#";
 /// See [`INTENT`].
@@ -48,6 +52,16 @@ impl Key {
     /// A runner's copy, while it has not ended.
     pub(super) fn runner_in_scope(scope: ScopeKey, instance: &InstanceId) -> Self {
         Self::new(partition(scope), format!("{RUNNER}{instance}"))
+    }
+
+    /// A runner's copy, from when it has ended until it is booked.
+    pub(super) fn ended_in_scope(scope: ScopeKey, instance: &InstanceId) -> Self {
+        Self::new(partition(scope), format!("{ENDED}{instance}"))
+    }
+
+    /// A scope's account.
+    pub(super) fn account(scope: ScopeKey) -> Self {
+        Self::new(partition(scope), ACCOUNT)
     }
 
     /// A launch without an outcome.

@@ -7,6 +7,8 @@
 //! | `scope#<scope>` | `scope` | `version` and the last `decision` |
 //! | `scope#<scope>` | `intent#<intent>` | a launch without an outcome |
 //! | `scope#<scope>` | `job#…`, `runner#…` | a copy of each that has not ended |
+//! | `scope#<scope>` | `account` | what the scope has spent, and how its classes fared |
+//! | `scope#<scope>` | `ended#<instance>` | a copy of a runner that has ended, until it is on the account |
 //!
 //! A job or runner is written together with its copy in one transaction, and the copy goes when it
 //! ends: so a scope is one query on one partition, however much has ended in it, and an ended one is
@@ -33,6 +35,7 @@ use std::fmt::Debug;
 use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use stoker_core::account::Account;
 use stoker_core::ids::{DecisionId, InstanceId, JobKey, ScopeKey, ScopeVersion};
 use stoker_core::intent::Intent;
 use stoker_core::job::Job;
@@ -95,6 +98,15 @@ impl Ledger for DynamoLedger {
 
     async fn settle(&self, settlement: &Settlement) -> Result<(), LedgerError> {
         self.write_settlement(settlement).await
+    }
+
+    async fn book(
+        &self,
+        scope: ScopeKey,
+        account: &Account,
+        booked: &[InstanceId],
+    ) -> Result<(), LedgerError> {
+        self.write_account(scope, account, booked).await
     }
 
     async fn runner(

@@ -86,6 +86,10 @@ fn add(state: &mut ScopeState, item: &Attributes) -> Result<(), LedgerError> {
         state.jobs.push(item::content(item)?);
     } else if sk.starts_with(keys::RUNNER) {
         state.runners.push(item::content(item)?);
+    } else if sk.starts_with(keys::ENDED) {
+        state.ended.push(item::content(item)?);
+    } else if sk == keys::ACCOUNT {
+        state.account = item::content(item)?;
     }
     Ok(())
 }

@@ -3,7 +3,8 @@
 
 use aws_sdk_dynamodb::error::BuildError;
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem, Update};
-use stoker_core::ids::{DecisionId, ScopeKey, ScopeVersion};
+use stoker_core::account::Account;
+use stoker_core::ids::{DecisionId, InstanceId, ScopeKey, ScopeVersion};
 use stoker_core::intent::Intent;
 use stoker_core::job::Job;
 use stoker_core::ports::{LedgerError, Settlement};
@@ -14,7 +15,7 @@ use super::keys::Key;
 use super::transaction::{ITEMS_AT_ONCE, Transacted};
 use super::{DynamoLedger, random};
 
-/// How many items a job or a runner is: itself and its copy.
+/// How many items a job is, or a runner that has not ended: itself and its copy.
 const ITEMS_PER_ENTRY: usize = 2;
 
 /// How many runners of an outcome are written at once: one item is left for the intent's deletion.
@@ -39,10 +40,7 @@ impl DynamoLedger {
         let items = self
             .both(entry, &write)
             .map_err(|error| faulty(name, &error))?;
-        match self
-            .transact(&format!("write {name}"), items.into())
-            .await?
-        {
+        match self.transact(&format!("write {name}"), items).await? {
             Transacted::Written => Ok(()),
             Transacted::Unmet(_) => {
                 let stored = self.get(&entry.key).await?;
@@ -180,11 +178,7 @@ impl DynamoLedger {
     }
 
     /// An entry over the revision that it is to replace, and its copy: there while it is live.
-    fn both(
-        &self,
-        entry: &Entry,
-        write: &str,
-    ) -> Result<[TransactWriteItem; ITEMS_PER_ENTRY], BuildError> {
+    fn both(&self, entry: &Entry, write: &str) -> Result<Vec<TransactWriteItem>, BuildError> {
         let mut itself = item::attributes(&entry.key, &entry.body);
         itself.insert(item::WRITE.to_owned(), AttributeValue::S(write.to_owned()));
         itself.insert(item::REVISION.to_owned(), item::number(entry.seen + 1));
@@ -201,15 +195,56 @@ impl DynamoLedger {
                 .expression_attribute_values(":seen", item::number(entry.seen))
         };
         let copy = if entry.live {
-            let put = Put::builder()
-                .table_name(&self.table)
-                .set_item(Some(item::attributes(&entry.copy, &entry.body)))
-                .build()?;
-            TransactWriteItem::builder().put(put).build()
+            self.copy(&entry.copy, &entry.body)?
         } else {
             self.delete(&entry.copy)?
         };
-        Ok([TransactWriteItem::builder().put(put.build()?).build(), copy])
+        let mut items = vec![TransactWriteItem::builder().put(put.build()?).build(), copy];
+        if let Some(ended) = &entry.ended_copy {
+            items.push(self.copy(ended, &entry.body)?);
+        }
+        Ok(items)
+    }
+
+    fn copy(&self, key: &Key, body: &str) -> Result<TransactWriteItem, BuildError> {
+        let put = Put::builder()
+            .table_name(&self.table)
+            .set_item(Some(item::attributes(key, body)))
+            .build()?;
+        Ok(TransactWriteItem::builder().put(put).build())
+    }
+
+    /// The account over the revision that it carries, and the end of the copies of what is booked.
+    pub(super) async fn write_account(
+        &self,
+        scope: ScopeKey,
+        account: &Account,
+        booked: &[InstanceId],
+    ) -> Result<(), LedgerError> {
+        let key = Key::account(scope);
+        let what = format!("write {key}");
+        let stored = account.at_revision(account.revision + 1);
+        let mut content = item::attributes(&key, &item::body(&key, &stored)?);
+        content.insert(item::REVISION.to_owned(), item::number(stored.revision));
+        let put = Put::builder()
+            .table_name(&self.table)
+            .set_item(Some(content));
+        let put = if account.revision == 0 {
+            put.condition_expression("attribute_not_exists(pk)")
+        } else {
+            put.condition_expression("revision = :seen")
+                .expression_attribute_values(":seen", item::number(account.revision))
+        };
+        let put = put.build().map_err(|error| faulty(&what, &error))?;
+        let mut items = vec![TransactWriteItem::builder().put(put).build()];
+        for instance in booked {
+            let copy = Key::ended_in_scope(scope, instance);
+            items.push(self.delete(&copy).map_err(|error| faulty(&what, &error))?);
+        }
+        match self.transact(&what, items).await? {
+            Transacted::Written => Ok(()),
+            Transacted::Unmet(_) => Err(LedgerError::Conflict(key.to_string())),
+        }
     }
 
     fn delete(&self, key: &Key) -> Result<TransactWriteItem, BuildError> {

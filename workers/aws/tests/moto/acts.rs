@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use aws_sdk_sqs::types::{MessageSystemAttributeName, QueueAttributeName};
 use stoker_aws::SqsActs;
 use stoker_core::ports::{ActQueue as _, ActRequest};
+use stoker_core::situation::Trigger;
 
 use crate::{Aws, unique};
 
@@ -61,6 +62,7 @@ fn request(scope: &str, folded: &str) -> ActRequest {
     ActRequest {
         scope: scope.parse().unwrap(),
         folded: folded.to_owned(),
+        trigger: Trigger::Jobs,
     }
 }
 

@@ -166,6 +166,9 @@ impl Fixtures {
             intent: intent.id.clone(),
             launched_at: self.now,
             price: intent.price,
+            booted_at: None,
+            interrupted: false,
+            last_job: None,
             revision: 0,
         }
     }

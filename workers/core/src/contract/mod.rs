@@ -5,7 +5,7 @@
 //! [`Fixtures`] makes the jobs, launches and runners; adapters may use it in tests of their own.
 //!
 //! In reading order: [`fixtures`], then the claims by subject: `jobs`, `decisions`, `outcomes`,
-//! `runners` (private).
+//! `runners`, `accounts` (private).
 
 use std::fmt;
 
@@ -14,6 +14,7 @@ use thiserror::Error;
 use crate::ports::{Ledger, LedgerError};
 use crate::time::Timestamp;
 
+mod accounts;
 mod decisions;
 pub mod fixtures;
 mod jobs;
@@ -142,6 +143,10 @@ pub async fn check_ledger(ledger: &dyn Ledger, now: Timestamp) -> Result<(), Bre
         runners::of_writers_of_one_runner_at_once_exactly_one_wins,
         runners::an_ended_runner_is_readable_and_not_in_its_scope,
         runners::a_runner_is_known_in_its_own_scope_only,
+        accounts::an_ended_runner_is_listed_until_it_is_booked,
+        accounts::an_account_is_written_only_over_the_revision_that_was_read,
+        accounts::of_writers_of_one_account_at_once_exactly_one_books,
+        accounts::as_many_as_may_be_are_booked_at_once,
     }
     if breaches.is_empty() {
         Ok(())

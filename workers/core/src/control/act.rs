@@ -3,6 +3,7 @@
 use futures::future::{FutureExt as _, join_all};
 use futures::stream::{self, StreamExt as _};
 
+use super::book::Answered;
 use super::{CONFLICTS_BORNE, Control, ControlError};
 use crate::guardrails::{self, Granted};
 use crate::happening::{DecidedDeferral, DecidedLaunch, Decision, Happening};
@@ -28,6 +29,17 @@ pub enum Acted {
     TryAgain,
 }
 
+/// What a launch has come to.
+#[derive(Debug, Clone, Copy, Default)]
+struct Settled {
+    /// All that was wanted is there, and has what it needs.
+    complete: bool,
+    /// How many instances EC2 gave.
+    launched: u32,
+    /// How many it did not have.
+    refused: u32,
+}
+
 impl Acted {
     fn and(self, done: bool) -> Self {
         if done { self } else { Self::TryAgain }
@@ -40,7 +52,7 @@ impl Control {
     ///
     /// # Errors
     /// If the ledger did not answer: the request is to be delivered again.
-    pub async fn act(&self, scope: ScopeKey) -> Result<Acted, ControlError> {
+    pub async fn act(&self, scope: ScopeKey, trigger: Trigger) -> Result<Acted, ControlError> {
         let mut acted = Acted::Done;
         let mut state = self.ports.ledger.scope(scope).await?;
         if was_left_behind(&state) {
@@ -49,6 +61,7 @@ impl Control {
         }
         for _ in 0..=CONFLICTS_BORNE {
             let Some(name) = scope_name(scope, &state) else {
+                self.book(scope, &state, &[]).await;
                 return Ok(acted);
             };
             let verified = self.verify(&name, &state).await?;
@@ -56,7 +69,10 @@ impl Control {
             if verified.changed {
                 state = self.ports.ledger.scope(scope).await?;
             }
-            if let Some(done) = self.decide_and_launch(scope, &name, &state).await? {
+            if let Some(done) = self
+                .decide_and_launch(scope, &name, &state, trigger)
+                .await?
+            {
                 return Ok(acted.and(done == Acted::Done));
             }
             // Another actor decided between our reading and our writing: nothing was done.
@@ -73,7 +89,8 @@ impl Control {
             match self.take_up(intent).await {
                 Ok(launched) => {
                     let target = target_of(scope, state);
-                    acted = acted.and(self.settle(intent, launched, target.as_ref()).await?);
+                    let settled = self.settle(intent, launched, target.as_ref()).await?;
+                    acted = acted.and(settled.complete);
                 }
                 Err(error) => {
                     self.report(&Happening::LaunchUnsettled {
@@ -130,9 +147,10 @@ impl Control {
         scope: ScopeKey,
         name: &ScopeName,
         state: &ScopeState,
+        trigger: Trigger,
     ) -> Result<Option<Acted>, ControlError> {
         let now = self.now();
-        let situation = situation(&self.operation, name.clone(), state, Trigger::Jobs, now);
+        let situation = situation(&self.operation, name.clone(), state, trigger, now);
         let proposal = self.ports.decider.decide(&situation).await;
         let granted = guardrails::clamp(&proposal.plan, &situation, &self.operation.guards);
         let id = DecisionId::new(
@@ -160,11 +178,21 @@ impl Control {
             launches.push(self.launch(intent, target.as_ref()).boxed());
         }
         let mut acted = Acted::Done;
-        for done in join_all(launches).await {
-            acted = acted.and(done?);
+        let mut answered = Vec::new();
+        for (settled, intent) in join_all(launches).await.into_iter().zip(&intents) {
+            let settled = settled?;
+            acted = acted.and(settled.complete);
+            answered.push(Answered {
+                class: intent.request.class.clone(),
+                capacity: intent.request.capacity,
+                launched: settled.launched,
+                refused: settled.refused,
+                at: now,
+            });
         }
-        // Last: runners are waited for, reasons are not.
+        // Last: runners are waited for, reasons and books are not.
         self.note_deferrals(&proposal, &granted, &situation).await?;
+        self.book(scope, state, &answered).await;
         Ok(Some(acted))
     }
 
@@ -239,7 +267,7 @@ impl Control {
         &self,
         intent: &Intent,
         target: Option<&RegistrationTarget>,
-    ) -> Result<bool, ControlError> {
+    ) -> Result<Settled, ControlError> {
         match self.ports.fleet.launch(intent).await {
             Ok(launched) => self.settle(intent, launched, target).await,
             Err(error) => {
@@ -248,18 +276,19 @@ impl Control {
                     scope: intent.scope,
                     problem: format!("{error}; the launch is kept and taken up again"),
                 });
-                Ok(false)
+                // What EC2 gave, if anything, is not known.
+                Ok(Settled::default())
             }
         }
     }
 
-    /// Books what EC2 gave, then makes runners of it. Whether all that was wanted is there.
+    /// Writes down what EC2 gave, then makes runners of it.
     async fn settle(
         &self,
         intent: &Intent,
         launched: Launched,
         target: Option<&RegistrationTarget>,
-    ) -> Result<bool, ControlError> {
+    ) -> Result<Settled, ControlError> {
         let now = self.now();
         let runners: Vec<Runner> = launched
             .instances
@@ -275,8 +304,8 @@ impl Control {
                 runners: runners.clone(),
             })
             .await?;
-        let complete =
-            launched.instances.len() >= usize::try_from(intent.request.count).unwrap_or(0);
+        let given = u32::try_from(launched.instances.len()).unwrap_or(u32::MAX);
+        let refused = intent.request.count.saturating_sub(given);
         self.report(&Happening::Launched {
             intent: intent.id.clone(),
             scope: intent.scope,
@@ -295,7 +324,11 @@ impl Control {
             }
             true
         };
-        Ok(complete && configured)
+        Ok(Settled {
+            complete: refused == 0 && configured,
+            launched: given,
+            refused,
+        })
     }
 
     fn runner(&self, intent: &Intent, instance: &Instance, now: Timestamp) -> Runner {
@@ -313,6 +346,9 @@ impl Control {
             intent: intent.id.clone(),
             launched_at: now,
             price: intent.price,
+            booted_at: None,
+            interrupted: false,
+            last_job: None,
             revision: 0,
         }
     }

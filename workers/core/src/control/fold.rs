@@ -8,6 +8,7 @@ use crate::ids::{InstanceId, JobKey, ScopeKey};
 use crate::job::{self, Job, JobPhase};
 use crate::ports::{ActRequest, LedgerError};
 use crate::runner::{Runner, RunnerNews, RunnerPhase};
+use crate::situation::Trigger;
 
 /// What folding an event came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +83,7 @@ impl Control {
                         event.action.as_str(),
                         job.revision
                     ),
+                    trigger: Trigger::Jobs,
                 })
                 .await?;
         }

@@ -2,6 +2,7 @@
 //! [`Control::act`] for a scope.
 
 mod act;
+mod book;
 mod configure;
 mod fold;
 mod verify;

@@ -8,7 +8,8 @@ use super::{
     ClassFacts, Headroom, LabelSet, PendingJob, PhaseFacts, Recent, RepositoryFacts, RunnerFacts,
     ScopeName, Situation, Spend, Trigger,
 };
-use crate::class::Classes;
+use crate::account::Account;
+use crate::class::{Capacity, Classes, RunnerClass};
 use crate::ids::{ClassName, ScopeVersion};
 use crate::job::Job;
 use crate::limits::{Operation, SpendLimits};
@@ -25,6 +26,8 @@ pub fn situation(
     now: Timestamp,
 ) -> Situation {
     let mut repositories = repositories(state);
+    let account = state.account.with_ended(&state.ended, now);
+    let live: Vec<&Runner> = state.runners.iter().filter(|r| r.is_live()).collect();
     let place: BTreeMap<RepositoryId, usize> = repositories
         .iter()
         .enumerate()
@@ -35,17 +38,20 @@ pub fn situation(
     let label_sets = label_sets(&shown, &operation.classes);
     let pending = shown
         .iter()
-        .map(|job| pending(job, &place, &label_sets, now))
+        .map(|job| pending(job, &place, &label_sets, &account, now))
         .collect::<Vec<_>>();
     let runners = runners(state, operation, &place, now);
     // Also those whose class is configured no more, and those that a launch may have given: they exist
     // and cost.
-    let known = state.runners.iter().filter(|runner| runner.is_live());
     let unsettled: u32 = state.intents.iter().map(|i| i.request.count).sum();
-    let live = count(known.count()).saturating_add(unsettled);
-    let left = operation.scope_maximum.saturating_sub(live);
+    let there = count(live.len()).saturating_add(unsettled);
+    let left = operation.scope_maximum.saturating_sub(there);
     give_room(&mut repositories, &runners, operation, left);
-    let spend = spend(&runners, now);
+    let spend = account.spend(&live, now);
+    let spent = account.spent_today(&live, now);
+    for repository in &mut repositories {
+        repository.spent_today = spent.get(&repository.id).copied().unwrap_or(0.0);
+    }
     Situation {
         now,
         seed: seed(state.version),
@@ -53,7 +59,9 @@ pub fn situation(
         trigger,
         mode: operation.mode,
         pending_unseen: count(demand.len() - shown.len()),
-        classes: classes(&operation.classes, &runners),
+        classes: classes(&operation.classes, &runners, |class, capacity| {
+            account.recent(&class.name, capacity, &live, now)
+        }),
         headroom: Headroom {
             runners_maximum: operation.scope_maximum,
             runners_left: left,
@@ -161,6 +169,7 @@ fn pending(
     job: &Job,
     place: &BTreeMap<RepositoryId, usize>,
     label_sets: &[LabelSet],
+    account: &Account,
     now: Timestamp,
 ) -> PendingJob {
     let labels = normalised(job);
@@ -177,7 +186,7 @@ fn pending(
         waited: job.queued_at.age(now),
         deferrals: job.deferrals,
         last_deferral: job.last_deferral.clone(),
-        interrupted: false,
+        interrupted: account.was_interrupted(job.run_id, &job.name),
     }
 }
 
@@ -266,7 +275,11 @@ fn phase_facts(runner: &Runner, boot_time: u32, now: Timestamp) -> PhaseFacts {
     }
 }
 
-fn classes(classes: &Classes, runners: &[RunnerFacts]) -> Vec<ClassFacts> {
+fn classes(
+    classes: &Classes,
+    runners: &[RunnerFacts],
+    recent: impl Fn(&RunnerClass, Capacity) -> Recent,
+) -> Vec<ClassFacts> {
     classes
         .all()
         .iter()
@@ -279,8 +292,8 @@ fn classes(classes: &Classes, runners: &[RunnerFacts]) -> Vec<ClassFacts> {
                     .count(),
             )),
             class: class.clone(),
-            spot: Recent::default(),
-            on_demand: Recent::default(),
+            spot: recent(class, Capacity::Spot),
+            on_demand: recent(class, Capacity::OnDemand),
         })
         .collect()
 }
@@ -318,25 +331,4 @@ fn spend_left(limits: &SpendLimits, spend: &Spend) -> Option<f64> {
     .into_iter()
     .filter_map(|(limit, spent)| Some((limit? - spent).max(0.0)))
     .reduce(f64::min)
-}
-
-/// What the live runners have cost since the hour, the day and the month began.
-fn spend(runners: &[RunnerFacts], now: Timestamp) -> Spend {
-    let since = |seconds: u64| {
-        runners
-            .iter()
-            .map(|runner| {
-                let charged = u64::from(runner.age).min(seconds);
-                runner.price * f64::from(u32::try_from(charged).unwrap_or(u32::MAX)) / 3_600.0
-            })
-            .sum()
-    };
-    let day_of_month = time::OffsetDateTime::from_unix_timestamp(i64::try_from(now.0).unwrap_or(0))
-        .map_or(1, |at| u64::from(at.day()));
-    let today = now.0 % 86_400;
-    Spend {
-        this_hour: since(now.0 % 3_600),
-        today: since(today),
-        this_month: since((day_of_month - 1) * 86_400 + today),
-    }
 }

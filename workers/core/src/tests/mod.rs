@@ -1,10 +1,13 @@
 //! The rules, as claims.
 
+mod account;
 mod fold;
 mod guardrails;
 mod ids;
 mod runner;
 mod situation;
+
+use std::collections::BTreeMap;
 
 use stoker_intake::{Action, JobEvent};
 
@@ -28,6 +31,7 @@ fn class(name: &str, labels: &[&str], maximum: u32) -> RunnerClass {
         maximum,
         spot_price: Some(0.03),
         on_demand_price: Some(0.1),
+        attributes: BTreeMap::new(),
     }
 }
 

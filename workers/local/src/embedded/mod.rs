@@ -20,6 +20,7 @@ use stoker_core::ports::{
     ActQueue as _, ActRequest, Clock, Ledger as _, LedgerError, Reporter, ScaleUpDecider,
     ScopeState,
 };
+use stoker_core::situation::Trigger;
 use stoker_core::time::Timestamp;
 use stoker_intake::Enqueue;
 use thiserror::Error;
@@ -164,6 +165,7 @@ impl Embedded {
             let request = ActRequest {
                 scope,
                 folded: "start".to_owned(),
+                trigger: Trigger::Tick,
             };
             // A queue in this process takes everything.
             let _ = self.parts.acts.ask(&request).await;

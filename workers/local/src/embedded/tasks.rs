@@ -8,6 +8,7 @@ use stoker_core::happening::Happening;
 use stoker_core::ids::{InstanceId, ScopeKey};
 use stoker_core::ports::{ActRequest, Ledger as _, Reporter};
 use stoker_core::runner::{RunnerNews, RunnerPhase};
+use stoker_core::situation::Trigger;
 use stoker_core::time::Timestamp;
 use stoker_intake::JobEvent;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -99,7 +100,8 @@ async fn hear_of_instances(
             Some(FleetEvent::Gone { instance, scope }) => {
                 if parts.hear(scope, &instance, RunnerNews::Gone).await {
                     // What it was there for may want another.
-                    parts.ask(scope, format!("gone-{instance}"), Duration::ZERO);
+                    let folded = format!("gone-{instance}");
+                    parts.ask(scope, folded, Trigger::Fleet, Duration::ZERO);
                 }
             }
         }
@@ -127,12 +129,12 @@ impl Parts {
     }
 
     async fn act(&self, turn: &Turn) {
-        match self.control.act(turn.scope).await {
+        match self.control.act(turn.scope, turn.trigger).await {
             Ok(Acted::Done) => self.acts.finish(turn),
             Ok(Acted::TryAgain) => {
                 self.acts.finish(turn);
                 let again = format!("again-{}", turn.number());
-                self.ask(turn.scope, again, self.act_again);
+                self.ask(turn.scope, again, Trigger::Tick, self.act_again);
             }
             Err(error) => {
                 let given_up = self.acts.give_back(turn, GIVEN_BACK_FOR);
@@ -175,8 +177,13 @@ impl Parts {
         }
     }
 
-    fn ask(&self, scope: ScopeKey, folded: String, delay: Duration) {
-        self.acts.ask_later(&ActRequest { scope, folded }, delay);
+    fn ask(&self, scope: ScopeKey, folded: String, trigger: Trigger, delay: Duration) {
+        let request = ActRequest {
+            scope,
+            folded,
+            trigger,
+        };
+        self.acts.ask_later(&request, delay);
     }
 
     fn report(&self, happening: &Happening) {
@@ -217,6 +224,7 @@ impl Reporter for Consequences {
                     let request = ActRequest {
                         scope: decision.scope,
                         folded: format!("deferred-{}", decision.id),
+                        trigger: Trigger::Tick,
                     };
                     let delay = Duration::from_secs(seconds.max(1).into());
                     self.acts.ask_later(&request, delay);

@@ -6,6 +6,7 @@ mod tests;
 
 use async_trait::async_trait;
 use rusqlite::{Connection, TransactionBehavior};
+use stoker_core::account::Account;
 use stoker_core::ids::{DecisionId, InstanceId, JobKey, ScopeKey, ScopeVersion};
 use stoker_core::intent::Intent;
 use stoker_core::job::Job;
@@ -126,6 +127,19 @@ impl Ledger for SqliteLedger {
         let settlement = settlement.clone();
         self.write("save what became of a launch", move |connection| {
             rows::settle(connection, &settlement)
+        })
+        .await
+    }
+
+    async fn book(
+        &self,
+        scope: ScopeKey,
+        account: &Account,
+        booked: &[InstanceId],
+    ) -> Result<(), LedgerError> {
+        let (account, booked) = (account.clone(), booked.to_vec());
+        self.write("write an account", move |connection| {
+            rows::book(connection, scope, &account, &booked)
         })
         .await
     }

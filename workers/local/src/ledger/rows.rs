@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde::de::DeserializeOwned;
+use stoker_core::account::Account;
 use stoker_core::ids::{DecisionId, InstanceId, JobKey, ScopeKey, ScopeVersion};
 use stoker_core::intent::Intent;
 use stoker_core::job::{Job, JobPhase};
@@ -156,11 +157,58 @@ pub(super) fn put_runner(connection: &Connection, runner: &Runner) -> Done<()> {
             item,
             signed(runner.revision),
         ])?;
-    if written == 1 {
-        Ok(())
-    } else {
-        Err(Fault::conflict(name()))
+    if written == 0 {
+        return Err(Fault::conflict(name()));
     }
+    if ended_at.is_some() {
+        connection
+            .prepare_cached("INSERT OR IGNORE INTO unbooked (scope, instance) VALUES (?, ?)")?
+            .execute(params![runner.scope.to_string(), runner.instance.as_str()])?;
+    }
+    Ok(())
+}
+
+fn account(connection: &Connection, scope: ScopeKey) -> Done<Account> {
+    let item = connection
+        .prepare_cached("SELECT item FROM accounts WHERE scope = ?")?
+        .query_row([scope.to_string()], |row| row.get::<_, String>(0))
+        .optional()?;
+    item.map_or_else(
+        || Ok(Account::default()),
+        |item| parse(|| format!("the account of {scope}"), &item),
+    )
+}
+
+pub(super) fn book(
+    connection: &Connection,
+    scope: ScopeKey,
+    account: &Account,
+    booked: &[InstanceId],
+) -> Done<()> {
+    let name = || format!("the account of {scope}");
+    let stored = account.at_revision(account.revision + 1);
+    let written = connection
+        .prepare_cached(
+            "INSERT INTO accounts (scope, revision, item)
+             SELECT ?1, ?2, ?3
+             WHERE ?4 = 0 OR EXISTS (SELECT 1 FROM accounts WHERE scope = ?1)
+             ON CONFLICT (scope) DO UPDATE SET revision = ?2, item = ?3 WHERE revision = ?4",
+        )?
+        .execute(params![
+            scope.to_string(),
+            signed(stored.revision),
+            json(name, &stored)?,
+            signed(account.revision),
+        ])?;
+    if written == 0 {
+        return Err(Fault::conflict(name()));
+    }
+    let mut delete =
+        connection.prepare_cached("DELETE FROM unbooked WHERE scope = ? AND instance = ?")?;
+    for instance in booked {
+        delete.execute(params![scope.to_string(), instance.as_str()])?;
+    }
+    Ok(())
 }
 
 /// All items that a statement with the scope as its parameter finds.
@@ -213,6 +261,14 @@ pub(super) fn scope(connection: &Connection, scope: ScopeKey) -> Done<ScopeState
             "SELECT item FROM intents WHERE scope = ? ORDER BY id",
             scope,
             "an intent",
+        )?,
+        account: account(connection, scope)?,
+        ended: items(
+            connection,
+            "SELECT item FROM runners JOIN unbooked USING (scope, instance)
+             WHERE scope = ? ORDER BY instance",
+            scope,
+            "a runner",
         )?,
     })
 }
@@ -282,11 +338,13 @@ pub(super) fn live_scopes(connection: &Connection) -> Done<Vec<ScopeKey>> {
 }
 
 pub(super) fn forget_ended_before(connection: &Connection, time: Timestamp) -> Done<()> {
-    for table in ["jobs", "runners"] {
-        connection.execute(
-            &format!("DELETE FROM {table} WHERE ended_at < ?"),
-            [seconds(time)],
-        )?;
-    }
+    // What is not booked is still to be read.
+    connection.execute(
+        "DELETE FROM runners WHERE ended_at < ?
+         AND NOT EXISTS (SELECT 1 FROM unbooked
+            WHERE unbooked.scope = runners.scope AND unbooked.instance = runners.instance)",
+        [seconds(time)],
+    )?;
+    connection.execute("DELETE FROM jobs WHERE ended_at < ?", [seconds(time)])?;
     Ok(())
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use stoker_core::ids::ScopeKey;
 use stoker_core::ports::{ActQueue, ActQueueError, ActRequest};
+use stoker_core::situation::Trigger;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
@@ -22,6 +23,8 @@ const REMEMBERED: Duration = Duration::from_mins(5);
 pub struct Turn {
     /// On which scope to act.
     pub scope: ScopeKey,
+    /// Why: the reason of the request that became visible first.
+    pub trigger: Trigger,
     /// How many requests it serves.
     pub requests: usize,
     /// How often this work was begun, this time included.
@@ -39,8 +42,8 @@ impl Turn {
 /// The requests of one scope.
 #[derive(Debug, Default)]
 struct Group {
-    /// When each becomes visible.
-    waiting: Vec<Instant>,
+    /// When each becomes visible, and why it was made.
+    waiting: Vec<(Instant, Trigger)>,
     taken: Option<Taken>,
     receives: u32,
 }
@@ -49,6 +52,7 @@ struct Group {
 #[derive(Debug)]
 struct Taken {
     turn: u64,
+    trigger: Trigger,
     requests: usize,
     hidden_until: Instant,
 }
@@ -58,7 +62,7 @@ impl Group {
     fn ready_at(&self) -> Option<Instant> {
         match &self.taken {
             Some(taken) => Some(taken.hidden_until),
-            None => self.waiting.iter().min().copied(),
+            None => self.waiting.iter().map(|(at, _)| *at).min(),
         }
     }
 }
@@ -103,7 +107,7 @@ impl ActsInProcess {
         }
         state.remembered.insert(id, now);
         let group = state.groups.entry(request.scope).or_default();
-        group.waiting.push(now + delay);
+        group.waiting.push((now + delay, request.trigger));
         drop(state);
         self.changed.notify_waiters();
     }
@@ -143,18 +147,25 @@ impl ActsInProcess {
         let number = state.turns;
         let group = state.groups.entry(scope).or_default();
         let before = group.waiting.len();
-        group.waiting.retain(|visible_at| *visible_at > now);
+        let first = group.waiting.iter().min_by_key(|(at, _)| *at);
+        let first = first.map(|(_, trigger)| *trigger);
+        group.waiting.retain(|(visible_at, _)| *visible_at > now);
         let visible = before - group.waiting.len();
         // A turn that was not finished in time is given again, with what has come since.
-        let requests = visible + group.taken.as_ref().map_or(0, |taken| taken.requests);
+        let again = group.taken.as_ref();
+        let requests = visible + again.map_or(0, |taken| taken.requests);
+        let trigger = again.map(|taken| taken.trigger).or(first);
+        let trigger = trigger.unwrap_or_default();
         group.taken = Some(Taken {
             turn: number,
+            trigger,
             requests,
             hidden_until: now + self.settings.visibility,
         });
         group.receives += 1;
         Ok(Turn {
             scope,
+            trigger,
             requests,
             receives: group.receives,
             number,

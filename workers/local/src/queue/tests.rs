@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use stoker_core::ids::ScopeKey;
 use stoker_core::ports::{ActQueue as _, ActRequest};
+use stoker_core::situation::Trigger;
 use tokio::time::{Instant, timeout};
 
 use super::*;
@@ -102,6 +103,7 @@ fn request(scope: u64, folded: &str) -> ActRequest {
     ActRequest {
         scope: ScopeKey::Organization(scope.into()),
         folded: folded.to_owned(),
+        trigger: Trigger::Fleet,
     }
 }
 

@@ -9,9 +9,10 @@ mod world;
 use stoker_core::control::{Acted, Folded};
 use stoker_core::intent::Instance;
 use stoker_core::job::JobPhase;
-use stoker_core::ports::Ledger as _;
+use stoker_core::ports::{Ledger as _, ScopeState};
 use stoker_core::runner::{RunnerNews, RunnerPhase};
-use stoker_intake::{Action, JobEvent};
+use stoker_core::situation::Trigger;
+use stoker_intake::{Action, JobEvent, RunId};
 
 use world::World;
 
@@ -190,7 +191,7 @@ async fn a_reason_that_can_not_be_written_down_keeps_no_runner_from_being_launch
     world.act().await;
     world.queue(2).await;
     world.contend_jobs();
-    let acted = world.control.act(world.scope()).await;
+    let acted = world.control.act(world.scope(), Trigger::Jobs).await;
     assert!(acted.is_err(), "the request is delivered again");
     assert_eq!(world.fleet().launched.len(), 2);
     assert_eq!(world.state().await.runners.len(), 2);
@@ -212,4 +213,60 @@ async fn of_two_who_act_at_the_same_time_one_decides() {
         .filter(|runner| runner.is_live())
         .count();
     assert_eq!(alive, 1);
+}
+
+#[tokio::test]
+async fn what_a_runner_cost_is_booked_once_and_decided_with() {
+    let world = World::new();
+    world.queue(1).await;
+    world.act().await;
+    let runner = world.state().await.runners.remove(0);
+    world.pass(3_600);
+    let end = RunnerNews::Gone;
+    let gone = world
+        .control
+        .fold_runner(runner.scope, &runner.instance, &end);
+    gone.await.unwrap();
+    // Nobody has acted since: it is on the list, and costs all the same.
+    let state = world.state().await;
+    assert_eq!(state.ended.len(), 1);
+    let spent = |state: &ScopeState| {
+        let account = state.account.with_ended(&state.ended, world.now());
+        account.spend(&[], world.now()).today
+    };
+    assert!((spent(&state) - 0.03).abs() < 1e-9, "an hour of 3 cents");
+    world.complete(1).await;
+    for _ in 0..2 {
+        world.act().await;
+        let state = world.state().await;
+        assert!(state.ended.is_empty(), "it is booked");
+        assert!((spent(&state) - 0.03).abs() < 1e-9, "and once");
+    }
+}
+
+#[tokio::test]
+async fn a_job_whose_runner_was_taken_back_is_known_when_it_is_run_again() {
+    let world = World::new();
+    let run = Some(RunId::new(77));
+    let event = |n: u64, attempt: u32| JobEvent {
+        run_id: run,
+        run_attempt: Some(attempt),
+        ..world.queued(n)
+    };
+    world.control.fold(&event(1, 1)).await.unwrap();
+    world.act().await;
+    let runner = world.state().await.runners.remove(0);
+    for news in [RunnerNews::Took(world.job_key(1)), RunnerNews::Interrupted] {
+        let heard = world
+            .control
+            .fold_runner(runner.scope, &runner.instance, &news);
+        heard.await.unwrap();
+    }
+    world.complete(1).await;
+    world.act().await;
+    // A re-run has a check run of its own; its run and its name are the same.
+    let account = world.state().await.account;
+    let name = world.queued(1).name;
+    assert!(account.was_interrupted(run, &name));
+    assert!(!account.was_interrupted(run, "another"));
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
+use stoker_core::account::Account;
 use stoker_core::boot::{InstanceConfiguration, Registration};
 use stoker_core::class::{Capacity, Classes};
 use stoker_core::contract::Fixtures;
@@ -22,7 +23,7 @@ use stoker_core::ports::{
     RunnerSpec, ScaleUpDecider, ScopeState, Settlement,
 };
 use stoker_core::runner::Runner;
-use stoker_core::situation::{PhaseFacts, ScopeName, Situation};
+use stoker_core::situation::{PhaseFacts, ScopeName, Situation, Trigger};
 use stoker_core::time::Timestamp;
 use stoker_intake::{Action, JobEvent, JobId};
 use stoker_local::{Database, SqliteLedger};
@@ -133,16 +134,19 @@ impl World {
         self.fixtures.job_key(n)
     }
 
+    pub(crate) fn queued(&self, n: u64) -> JobEvent {
+        self.fixtures.queued_event(1, n)
+    }
+
     pub(crate) async fn queue(&self, n: u64) {
-        let event = self.fixtures.queued_event(1, n);
-        self.control.fold(&event).await.unwrap();
+        self.control.fold(&self.queued(n)).await.unwrap();
     }
 
     pub(crate) fn completed(&self, n: u64) -> JobEvent {
         JobEvent {
             action: Action::Completed,
             conclusion: Some("cancelled".to_owned()),
-            ..self.fixtures.queued_event(1, n)
+            ..self.queued(n)
         }
     }
 
@@ -151,11 +155,15 @@ impl World {
     }
 
     pub(crate) async fn act(&self) -> Acted {
-        self.control.act(self.scope()).await.unwrap()
+        self.control.act(self.scope(), Trigger::Jobs).await.unwrap()
     }
 
     pub(crate) async fn state(&self) -> ScopeState {
         self.ledger.scope(self.scope()).await.unwrap()
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.outside.now()
     }
 
     pub(crate) fn pass(&self, seconds: u64) {
@@ -354,6 +362,15 @@ impl Ledger for ContendedLedger {
 
     async fn settle(&self, settlement: &Settlement) -> Result<(), LedgerError> {
         self.ledger.settle(settlement).await
+    }
+
+    async fn book(
+        &self,
+        scope: ScopeKey,
+        account: &Account,
+        booked: &[InstanceId],
+    ) -> Result<(), LedgerError> {
+        self.ledger.book(scope, account, booked).await
     }
 
     async fn runner(

@@ -14,7 +14,7 @@ use super::{Admitted, Trusted};
 use crate::contract::{self, Contract, Decision, Description, Needs, Spoken};
 use crate::failure::Failure;
 use crate::limits::Limits;
-use crate::run::{self, Decided, Guest};
+use crate::run::{self, Cost, Decided, Guest};
 use crate::zones;
 
 /// How many settings are remembered as accepted: the repositories of a busy scope that have some of
@@ -112,6 +112,15 @@ impl Loaded {
     /// Whether it takes that decision.
     pub fn decides(&self, decision: Decision) -> bool {
         self.spoken.decisions.contains(&decision)
+    }
+
+    /// What it costs to bring it to life and to drop it again, before it is asked anything: a part of
+    /// every decision.
+    ///
+    /// # Errors
+    /// How it failed.
+    pub fn instantiate(&self, limits: &Limits) -> Result<Cost, Failure> {
+        run::instantiate(self.contract.as_ref(), limits)
     }
 
     /// Asks it whether it accepts settings, and what it needs for them. An answer of yes is remembered.

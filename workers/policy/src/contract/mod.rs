@@ -220,6 +220,9 @@ pub(crate) trait Contract: Send + Sync {
     /// The engine that it was compiled for.
     fn engine(&self) -> &Engine;
 
+    /// Brings it to life, and asks it nothing.
+    fn instantiate(&self, store: &mut Store<Guest>) -> wasmtime::Result<()>;
+
     /// Asks who it is.
     fn describe(&self, store: &mut Store<Guest>) -> wasmtime::Result<Description>;
 

@@ -71,6 +71,17 @@ macro_rules! situation_into {
             }
         }
 
+        fn attribute((key, value): (&String, &stoker_core::class::Scalar)) -> facts::Attribute {
+            facts::Attribute {
+                key: key.clone(),
+                value: match value {
+                    stoker_core::class::Scalar::Text(text) => facts::Scalar::Text(text.clone()),
+                    stoker_core::class::Scalar::Number(number) => facts::Scalar::Number(*number),
+                    stoker_core::class::Scalar::Truth(truth) => facts::Scalar::Truth(*truth),
+                },
+            }
+        }
+
         fn text_attribute(key: &str, value: &str) -> facts::Attribute {
             facts::Attribute {
                 key: key.to_owned(),
@@ -149,7 +160,7 @@ macro_rules! situation_into {
                 on_demand_price: from.class.on_demand_price,
                 spot: recent(from.spot),
                 on_demand: recent(from.on_demand),
-                attributes: Vec::new(),
+                attributes: from.class.attributes.iter().map(attribute).collect(),
             }
         }
 

@@ -111,6 +111,10 @@ impl Contract for Component {
         self.about.engine()
     }
 
+    fn instantiate(&self, store: &mut Store<Guest>) -> wasmtime::Result<()> {
+        self.about.instantiate(store).map(drop)
+    }
+
     fn describe(&self, store: &mut Store<Guest>) -> wasmtime::Result<Description> {
         let part = self.about.instantiate(&mut *store)?;
         let said = part.stoker_policy_about().call_describe(store)?;

@@ -39,6 +39,10 @@ impl Contract for Component {
         self.0.engine()
     }
 
+    fn instantiate(&self, store: &mut Store<Guest>) -> wasmtime::Result<()> {
+        self.0.instantiate(store).map(drop)
+    }
+
     fn describe(&self, store: &mut Store<Guest>) -> wasmtime::Result<Description> {
         let policy = self.0.instantiate(&mut *store)?;
         Ok(Description {

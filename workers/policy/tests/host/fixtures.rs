@@ -1,6 +1,6 @@
 //! A policy store in memory, a situation, and the components that `scripts/build-policies` made.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
@@ -156,6 +156,7 @@ pub(crate) fn situation(jobs: usize) -> Situation {
         maximum: 10,
         spot_price: Some(0.03),
         on_demand_price: Some(0.1),
+        attributes: BTreeMap::new(),
     };
     let classes = Classes::new(vec![class.clone()]).unwrap();
     let labels = vec!["linux".to_owned(), "self-hosted".to_owned()];

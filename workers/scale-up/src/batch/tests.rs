@@ -35,7 +35,7 @@ impl Steer for Noting {
         self.note(event.name.clone()).await.map(|_| ())
     }
 
-    async fn act(&self, scope: ScopeKey) -> Result<Acted, ControlError> {
+    async fn act(&self, scope: ScopeKey, _: Trigger) -> Result<Acted, ControlError> {
         self.note(scope.to_string()).await
     }
 }
