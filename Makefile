@@ -10,15 +10,16 @@ CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 say = printf '\n== %s\n'
 
-.PHONY: help demo test check fmt clippy setup policies worker clean
+.PHONY: help demo test check fmt clippy no-compiler setup policies worker bench-policy clean
 
 help: ## this list
 	echo "make demo      build what the demo needs and show a job's way, from webhook to retired runner"
 	echo "make test      install what the tests need, build everything, run all tests"
-	echo "make check     formatting and clippy, warnings denied"
+	echo "make check     formatting, clippy with warnings denied, and no compiler where none may be"
 	echo "make setup     install what the tests need: wasm32 target, npm packages, Worker tools, moto"
 	echo "make policies  build the shipped policies and the tests' policies as components"
 	echo "make worker    build the Cloudflare Worker"
+	echo "make bench-policy  measure what a decision costs (builds for some ten minutes the first time)"
 	echo "make clean     remove what was built here (not the shared cache of tools)"
 
 demo:
@@ -40,7 +41,7 @@ test: setup
 	$(say) "running all tests"
 	$(CARGO) test --locked --workspace --features stoker-policy/compiler
 
-check: fmt clippy
+check: fmt clippy no-compiler
 
 fmt:
 	scripts/check-rust
@@ -55,6 +56,12 @@ clippy:
 	$(CARGO) clippy --locked --target wasm32-unknown-unknown -p stoker-edge -p stoker-policy-default \
 		-p stoker-policy-fair-share -p stoker-policy-budget -p stoker-policy-pinned-sync -- -D warnings
 
+no-compiler:
+	$(say) "the policy host has no compiler unless it is asked for"
+	tree=$$($(CARGO) tree --locked -p stoker-policy -e normal --prefix none)
+	grep -q '^wasmtime v' <<<"$$tree"
+	if grep -E '^(cranelift-codegen|regalloc2|winch-codegen|wasmtime-internal-(cranelift|winch)) ' <<<"$$tree"; then exit 1; fi
+
 setup:
 	$(say) "set-up"
 	scripts/check-rust
@@ -68,6 +75,14 @@ policies:
 
 worker:
 	scripts/build-worker
+
+bench-policy:
+	$(CARGO) build --locked -p stoker-cli
+	scripts/build-policies
+	$(say) "building a deciding process without a compiler"
+	$(CARGO) build --locked --release -p stoker-policy --example first-decision
+	$(say) "measuring"
+	$(CARGO) bench --locked -p stoker-policy-testkit --bench decision
 
 clean:
 	rm -rf build node_modules .wrangler

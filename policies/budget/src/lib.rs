@@ -102,6 +102,7 @@ impl Policy for Budget {
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
     const SUMMARY: &'static str = "Spend an hour, a day and a month: first cheaper classes, then spot \
                                    only, then jobs wait; named branches go first.";
+    const SETTINGS_SCHEMA: Option<&str> = Some(include_str!("../settings.schema.json"));
 }
 
 impl ScaleUp for Budget {

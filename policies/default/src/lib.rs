@@ -32,6 +32,7 @@ impl Policy for DefaultPolicy {
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
     const SUMMARY: &'static str = "One runner for each waiting job that no runner is there for, up to \
                                    the maxima, and an idle stock by time of day.";
+    const SETTINGS_SCHEMA: Option<&str> = Some(include_str!("../settings.schema.json"));
 }
 
 impl ScaleUp for DefaultPolicy {

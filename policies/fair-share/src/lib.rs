@@ -148,6 +148,7 @@ impl Policy for FairShare {
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
     const SUMMARY: &'static str = "When room is short, launches by priority and then for the repository \
                                    that has least for its weight; waiting raises the priority.";
+    const SETTINGS_SCHEMA: Option<&str> = Some(include_str!("../settings.schema.json"));
 }
 
 impl ScaleUp for FairShare {

@@ -68,6 +68,7 @@ impl Policy for PinnedSync {
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
     const SUMMARY: &'static str = "Offers the newest runner that has soaked for some days, or a pinned \
                                    one, and never one that GitHub would refuse.";
+    const SETTINGS_SCHEMA: Option<&str> = Some(include_str!("../settings.schema.json"));
 }
 
 impl RunnerSync for PinnedSync {

@@ -24,7 +24,7 @@ macro_rules! export {
             impl $crate::about::Guest for Exported {
                 fn describe() -> $crate::about::Description {
                     $crate::log_panics();
-                    $crate::run::describe::<$policy>([
+                    $crate::run::describe::<$policy, _>(|| [
                         $($crate::export!(@schema $interface $policy)),+
                     ])
                 }

@@ -13,6 +13,10 @@ pub trait Policy {
     const VERSION: &'static str;
     /// One sentence.
     const SUMMARY: &'static str;
+    /// The JSON schema of `settings.json`, for a policy that keeps it as a file; without one it is generated
+    /// from the settings' types whenever somebody asks. A file makes the component a third smaller, and
+    /// [`testing::assert_schema_file`](crate::testing) keeps it true.
+    const SETTINGS_SCHEMA: Option<&'static str> = None;
 }
 
 /// A policy that decides which runners to launch.

@@ -56,14 +56,18 @@ pub fn needs_to_sync<P: RunnerSync>(settings: &str) -> Result<Needs, Vec<Complai
 }
 
 /// What a policy says of itself.
-pub fn describe<P: Policy>(
-    schemas: impl IntoIterator<Item = (&'static str, serde_json::Value)>,
+pub fn describe<P: Policy, const N: usize>(
+    schemas: impl FnOnce() -> [(&'static str, serde_json::Value); N],
 ) -> Description {
+    let schema = match P::SETTINGS_SCHEMA {
+        Some(schema) => schema.to_owned(),
+        None => settings::schema_of_file(schemas()).to_string(),
+    };
     Description {
         name: P::NAME.to_owned(),
         version: P::VERSION.to_owned(),
         summary: P::SUMMARY.to_owned(),
-        settings_schema: Some(settings::schema_of_file(schemas).to_string()),
+        settings_schema: Some(schema),
     }
 }
 

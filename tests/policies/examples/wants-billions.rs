@@ -8,7 +8,7 @@ use stoker_test_policies::sdk::scale_up::{Launch, Plan};
 
 fn decide(_: &Situation) -> Result<Plan, String> {
     let mut plan = stoker_test_policies::empty();
-    plan.launches = (0..2_000)
+    plan.launches = (0..1_000)
         .map(|_| Launch {
             runner_class: 0,
             capacity: Capacity::OnDemand,

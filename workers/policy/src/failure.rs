@@ -113,6 +113,17 @@ pub enum Failure {
         /// What it may have.
         limit: usize,
     },
+    /// It logged without end.
+    #[error(
+        "the policy logged more than {limit} bytes in `{call}` (a line counts for 64 besides its own); \
+         the host keeps the last 50 lines of a decision"
+    )]
+    LoggedTooMuch {
+        /// What was called.
+        call: &'static str,
+        /// What it may log.
+        limit: usize,
+    },
     /// It recursed too deep.
     #[error("the policy's stack overflowed in `{call}`: it recurses too deep")]
     StackOverflow {
@@ -189,6 +200,7 @@ impl Failure {
             Self::Instantiation(_) => "instantiation",
             Self::OutOfFuel { .. } => "out-of-fuel",
             Self::OutOfMemory { .. } => "out-of-memory",
+            Self::LoggedTooMuch { .. } => "logged-too-much",
             Self::StackOverflow { .. } => "stack-overflow",
             Self::Trapped { .. } => "trapped",
             Self::CalledStub { .. } => "called-a-stub",

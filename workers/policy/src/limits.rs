@@ -23,7 +23,8 @@ pub struct Limits {
     pub memory_bytes: usize,
     /// Elements of one table.
     pub table_elements: usize,
-    /// Bytes that the policy may hand to the host in one call: bounds a plan of endless strings.
+    /// Bytes that the policy may hand to the host in one call: bounds a plan of endless strings. As many
+    /// again for all that it logs in one call.
     pub handed_back_bytes: usize,
 }
 
@@ -68,6 +69,16 @@ pub(crate) const CORE_ITEMS: usize = 50;
 
 /// The longest string of a policy that is kept, in bytes.
 pub(crate) const LONGEST_STRING: usize = 500;
+
+/// The most launches that a plan may have. Ten classes, each as spot and on demand, for fifty
+/// repositories; a decision saves fifty anyway.
+pub(crate) const MOST_LAUNCHES: usize = 1_000;
+
+/// What a logged line counts for besides its bytes: the host's own work for it.
+pub(crate) const LOG_LINE: usize = 64;
+
+/// Handles of resources. Policies have none; a toolchain's stubs ask for a handful.
+pub(crate) const HANDLES: usize = 1_000;
 
 /// The most notes of one decision that are kept.
 pub(crate) const MOST_NOTES: usize = 50;

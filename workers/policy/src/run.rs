@@ -10,7 +10,9 @@ use wasmtime::{Engine, ResourceLimiter, Store, Trap};
 use crate::contract::tame::tame;
 use crate::contract::{Answer, Contract, Decision, Description, Needs};
 use crate::failure::Failure;
-use crate::limits::{CORE_ITEMS, Limits, MOST_COMPLAINTS, MOST_NOTES, MOST_ZONES, SCHEMA_BYTES};
+use crate::limits::{
+    CORE_ITEMS, HANDLES, LOG_LINE, Limits, MOST_COMPLAINTS, MOST_NOTES, MOST_ZONES, SCHEMA_BYTES,
+};
 
 /// How much a log line matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +29,11 @@ pub(crate) struct Guest {
     table_elements: usize,
     /// Memory or tables were refused: the trap that follows has this cause.
     refused: bool,
+    /// Bytes that may still be logged. The host does work for each line that the guest's fuel does not
+    /// pay for.
+    log_left: usize,
+    /// More was logged than may be: the trap that follows has this cause.
+    shouted: bool,
     /// What the policy logged, the newest last: a policy that traps says why at the end.
     notes: VecDeque<String>,
 }
@@ -38,12 +45,22 @@ impl Guest {
             memory_used: 0,
             table_elements: limits.table_elements,
             refused: false,
+            log_left: limits.handed_back_bytes,
+            shouted: false,
             notes: VecDeque::new(),
         }
     }
 
     /// Keeps a line that the policy logged.
-    pub(crate) fn note(&mut self, level: LogLevel, message: String) {
+    ///
+    /// # Errors
+    /// A trap, once it has logged more than it may hand back.
+    pub(crate) fn note(&mut self, level: LogLevel, message: String) -> wasmtime::Result<()> {
+        let Some(left) = self.log_left.checked_sub(message.len() + LOG_LINE) else {
+            self.shouted = true;
+            return Err(wasmtime::Error::msg("log limit"));
+        };
+        self.log_left = left;
         if self.notes.len() == MOST_NOTES {
             self.notes.pop_front();
         }
@@ -52,6 +69,7 @@ impl Guest {
             LogLevel::Info => message,
             LogLevel::Warning => format!("warning: {message}"),
         }));
+        Ok(())
     }
 }
 
@@ -140,6 +158,7 @@ impl Call<'_> {
         let mut store = Store::new(engine, Guest::new(self.limits));
         store.limiter(|guest| guest);
         store.set_hostcall_fuel(self.limits.handed_back_bytes);
+        store.set_max_component_handles(HANDLES);
         store
             .set_fuel(self.fuel)
             .map_err(|error| Failure::Instantiation(one_line(&error)))?;
@@ -178,6 +197,12 @@ impl Call<'_> {
             return Failure::OutOfMemory {
                 call,
                 limit: self.limits.memory_bytes,
+            };
+        }
+        if store.data().shouted {
+            return Failure::LoggedTooMuch {
+                call,
+                limit: self.limits.handed_back_bytes,
             };
         }
         match error.downcast_ref::<Trap>() {

@@ -1,11 +1,13 @@
 //! One round of load → decide → save intents → act → save outcomes.
 
+use std::collections::BTreeMap;
+
 use futures::future::{FutureExt as _, join_all};
 use futures::stream::{self, StreamExt as _};
 
 use super::book::Answered;
 use super::{CONFLICTS_BORNE, Control, ControlError};
-use crate::guardrails::{self, Granted};
+use crate::guardrails::{self, Granted, Rule};
 use crate::happening::{DecidedDeferral, DecidedLaunch, Decision, Happening};
 use crate::ids::{DecisionId, IntentId, JobKey, ScopeKey, ScopeVersion};
 use crate::intent::{FleetRequest, Instance, Intent, Launched, Refusal};
@@ -421,6 +423,23 @@ fn intent(
     }
 }
 
+/// What guardrails left waiting, by rule.
+fn cut(granted: &Granted, situation: &Situation) -> impl Iterator<Item = DecidedDeferral> {
+    let mut by_rule: BTreeMap<Rule, Vec<JobKey>> = BTreeMap::new();
+    for (place, rule) in granted.cut() {
+        let jobs = by_rule.entry(*rule).or_default();
+        jobs.push(situation.pending[*place].key);
+    }
+    let reset = situation.headroom.registrations_reset;
+    by_rule
+        .into_iter()
+        .map(move |(rule, jobs)| DecidedDeferral {
+            jobs,
+            retry_after: rule.passes().then_some(reset),
+            reason: rule.to_string(),
+        })
+}
+
 fn decision(
     id: &DecisionId,
     scope: ScopeKey,
@@ -462,11 +481,7 @@ fn decision(
                 retry_after: deferral.retry_after,
                 reason: deferral.reason.clone(),
             })
-            .chain(granted.cut().iter().map(|(place, rule)| DecidedDeferral {
-                jobs: vec![situation.pending[*place].key],
-                retry_after: None,
-                reason: rule.to_string(),
-            }))
+            .chain(cut(granted, situation))
             .collect(),
         edits: granted.edits().to_vec(),
         notes: proposal.plan.notes.clone(),

@@ -23,6 +23,20 @@ pub struct Granted {
 }
 
 impl Granted {
+    /// Writes an edit down. One rule on one kind of launch is one edit, however often a plan repeats it.
+    fn note(&mut self, edit: Edit) {
+        let known = self.edits.iter_mut().find(|known| {
+            known.rule == edit.rule && known.class == edit.class && known.capacity == edit.capacity
+        });
+        match known {
+            Some(known) => {
+                known.asked = known.asked.saturating_add(edit.asked);
+                known.granted = known.granted.saturating_add(edit.granted);
+            }
+            None => self.edits.push(edit),
+        }
+    }
+
     /// What may be launched: every count is at least 1.
     pub fn launches(&self) -> &[Launch] {
         &self.launches
@@ -132,7 +146,7 @@ pub fn clamp(plan: &Plan, situation: &Situation, guards: &Guards) -> Granted {
             cut: Vec::new(),
         };
         clamping.clamp(&mut left, guards, granted.launches.len());
-        granted.edits.append(&mut clamping.edits);
+        clamping.edits.drain(..).for_each(|edit| granted.note(edit));
         granted.cut.append(&mut clamping.cut);
         if clamping.launch.count > 0 {
             let price = clamping.price().unwrap_or(0.0);

@@ -8,7 +8,7 @@ use crate::class::Capacity;
 use crate::ids::ClassName;
 
 /// A host rule that clamps a launch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Rule {
     /// The class is not offered with that capacity: it has no price for it.
@@ -31,6 +31,16 @@ pub enum Rule {
     LaunchesPerDecision,
 }
 
+impl Rule {
+    /// Whether the next decision may grant what this one did not, with nothing else changed.
+    pub fn passes(self) -> bool {
+        matches!(
+            self,
+            Self::LaunchBudget | Self::RegistrationBudget | Self::LaunchesPerDecision
+        )
+    }
+}
+
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -49,7 +59,7 @@ impl fmt::Display for Rule {
     }
 }
 
-/// One clamp.
+/// What one rule took away from launches of one kind in a decision.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Edit {
     /// Which rule.
@@ -58,7 +68,7 @@ pub struct Edit {
     pub class: ClassName,
     /// With which capacity.
     pub capacity: Capacity,
-    /// What the policy wanted, or another rule had left of it.
+    /// What the policy wanted, or another rule had left of it; of several launches, all together.
     pub asked: u32,
     /// What it gets.
     pub granted: u32,

@@ -217,10 +217,11 @@ macro_rules! plan_from {
             situation: &stoker_core::situation::Situation,
         ) -> Result<stoker_core::plan::Plan, String> {
             use $capacity as Capacity;
-            use $crate::contract::tame::{notes, position, positions, tame};
+            use $crate::contract::tame::{Unclaimed, launches_fit, notes, position, tame};
 
-            let jobs = situation.pending.len();
-            Ok(stoker_core::plan::Plan {
+            launches_fit(from.launches.len())?;
+            let mut jobs = Unclaimed::new(situation.pending.len(), "pending job");
+            let mut plan = stoker_core::plan::Plan {
                 launches: from
                     .launches
                     .into_iter()
@@ -238,7 +239,7 @@ macro_rules! plan_from {
                                     position(place, situation.repositories.len(), "repository")
                                 })
                                 .transpose()?,
-                            jobs: positions(launch.jobs, jobs, "pending job")?,
+                            jobs: jobs.claim(launch.jobs)?,
                             reason: tame(launch.reason),
                         })
                     })
@@ -248,14 +249,17 @@ macro_rules! plan_from {
                     .into_iter()
                     .map(|deferral| {
                         Ok(stoker_core::plan::Deferral {
-                            jobs: positions(deferral.jobs, jobs, "pending job")?,
+                            jobs: jobs.claim(deferral.jobs)?,
                             retry_after: deferral.retry_after,
                             reason: tame(deferral.reason),
                         })
                     })
                     .collect::<Result<_, String>>()?,
                 notes: notes(from.notes),
-            })
+            };
+            plan.deferrals.retain(|deferral| !deferral.jobs.is_empty());
+            jobs.note_repeated(&mut plan.notes);
+            Ok(plan)
         }
     };
 }
@@ -334,7 +338,7 @@ macro_rules! sync_shapes {
             from: sync::Plan,
             distribution: &stoker_core::distribution::Distribution,
         ) -> Result<stoker_core::distribution::SyncPlan, String> {
-            use $crate::contract::tame::{notes, release, tame};
+            use $crate::contract::tame::{each_once, notes, release, tame};
 
             let choice = |from: sync::Choice| {
                 Ok::<_, String>(stoker_core::distribution::Choice {
@@ -343,17 +347,19 @@ macro_rules! sync_shapes {
                 })
             };
             Ok(stoker_core::distribution::SyncPlan {
-                mirror: from
-                    .mirror
-                    .into_iter()
-                    .map(choice)
-                    .collect::<Result<_, _>>()?,
+                mirror: each_once(
+                    from.mirror
+                        .into_iter()
+                        .map(choice)
+                        .collect::<Result<_, _>>()?,
+                ),
                 offer: from.offer.map(choice).transpose()?,
-                delete: from
-                    .delete
-                    .into_iter()
-                    .map(choice)
-                    .collect::<Result<_, _>>()?,
+                delete: each_once(
+                    from.delete
+                        .into_iter()
+                        .map(choice)
+                        .collect::<Result<_, _>>()?,
+                ),
                 notes: notes(from.notes),
             })
         }

@@ -16,6 +16,8 @@ mod bindings {
         wasmtime::component::bindgen!({
             path: "../../wit/v0.1",
             world: "about-part",
+            // A policy that logs without end is stopped.
+            imports: { default: trappable },
         });
     }
 
@@ -56,13 +58,13 @@ super::shapes::verdicts_from!(scale_down::Plan, scale_down::Fate);
 super::shapes::sync_shapes!();
 
 impl logging::Host for Guest {
-    fn log(&mut self, level: logging::Level, message: String) {
+    fn log(&mut self, level: logging::Level, message: String) -> wasmtime::Result<()> {
         let level = match level {
             logging::Level::Debug => LogLevel::Debug,
             logging::Level::Info => LogLevel::Info,
             logging::Level::Warning => LogLevel::Warning,
         };
-        self.note(level, message);
+        self.note(level, message)
     }
 }
 

@@ -24,6 +24,7 @@ async fn every_hostile_policy_is_survived_with_its_reason() {
         ("recurses", "stack-overflow", "stack"),
         ("hands-back-megabytes", "bad-output", "scale-up"),
         ("names-nothing", "bad-output", "pending job 4294967295"),
+        ("shouts", "logged-too-much", "bytes in `scale-up`"),
         ("refuses", "refused", "acme is closed today"),
         ("asks-for-atlantis", "unknown-zone", "Europe/Atlantis"),
     ];
@@ -48,7 +49,45 @@ async fn absurd_counts_are_clamped_to_what_the_operator_allows() {
     let granted = clamp(&proposal.plan, &situation, &Guards::default());
     let all: u32 = granted.launches().iter().map(|launch| launch.count).sum();
     assert_eq!(all, situation.headroom.runners_left);
-    assert!(!granted.edits().is_empty());
+    let edits = granted.edits();
+    assert!(!edits.is_empty() && edits.len() < 10, "{edits:?}");
+}
+
+#[tokio::test]
+async fn a_plan_that_names_every_job_thousands_of_times_is_no_more_work_than_one_that_names_it_once()
+ {
+    let bench = Bench::new();
+    bench
+        .store
+        .put("default/policy.wasm", component("repeats-itself"));
+    let proposal = bench.decide(&situation(3)).await;
+    assert_eq!(proposal.fallback, None);
+    let deferrals = &proposal.plan.deferrals;
+    assert_eq!(deferrals.len(), 1);
+    assert_eq!(deferrals[0].jobs, [0, 1, 2]);
+    let note = &proposal.plan.notes[0];
+    assert!(note.contains("14997 times"), "{note}");
+}
+
+#[tokio::test]
+async fn a_component_with_a_flipped_bit_decides_or_is_refused_and_never_stops_a_decision() {
+    let whole = component("launches-one");
+    let mut refused = 0;
+    for place in (0..whole.len()).step_by(whole.len() / 40) {
+        let mut bytes = whole.clone();
+        bytes[place] ^= 0x10;
+        let bench = Bench::new();
+        bench.store.put("default/policy.wasm", bytes);
+        let proposal = bench.decide(&situation(3)).await;
+        if let Some(fallback) = &proposal.fallback {
+            refused += 1;
+            assert_eq!(launched(&proposal), 3, "the built-in rules decide");
+            assert!(!fallback.cause.is_empty());
+        } else {
+            assert!(proposal.by.digest.is_some());
+        }
+    }
+    assert!(refused > 10, "{refused}");
 }
 
 fn launched_in_all(proposal: &Proposal) -> u64 {

@@ -15,10 +15,16 @@ impl Launching<'_> {
                 "the operator's maximum of {} runners for this scope is reached",
                 headroom.runners_maximum
             ),
-            Limit::Launches => format!(
-                "one decision launches at most {} runners",
-                headroom.launches_left
-            ),
+            Limit::Launches => {
+                return (
+                    format!(
+                        "one decision launches at most {} runners",
+                        headroom.launches_left
+                    ),
+                    // The next decision can launch more; it is not to outrun what can register.
+                    Some(headroom.registrations_reset),
+                );
+            }
             Limit::Registrations => {
                 return (
                     format!(
