@@ -78,7 +78,7 @@ worker:
 
 bench-policy:
 	$(CARGO) build --locked -p stoker-cli
-	scripts/build-policies
+	scripts/build-policies --tests
 	$(say) "building a deciding process without a compiler"
 	$(CARGO) build --locked --release -p stoker-policy --example first-decision
 	$(say) "measuring"

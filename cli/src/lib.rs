@@ -1,6 +1,6 @@
 //! `stoker`: run, try and ask the autoscaler from a terminal.
 //!
-//! One module a command: [`up`], [`demo`], [`webhook`], [`policy`]. What they share: [`plane`], the
+//! One module a command: [`up`], [`demo`], [`webhook`], [`policy`]. What they share: [`limits`]; [`plane`], the
 //! whole control plane in this process behind an HTTP endpoint, and [`tell`], what is printed of it.
 
 use std::io::Write as _;
@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 pub mod demo;
+pub mod limits;
 pub mod operation;
 pub mod plane;
 pub mod policy;

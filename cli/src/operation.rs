@@ -16,6 +16,8 @@ use stoker_local::queue::QueueSettings;
 use stoker_local::{EmbeddedSettings, SimulatedFleetSettings, UnknownJobs};
 use stoker_policy::OnFailure;
 
+use crate::limits::LimitsArgs;
+
 /// The classes of a first try: what a job asks for decides which one it gets.
 const CLASSES: &str = include_str!("classes.json");
 
@@ -60,6 +62,9 @@ pub struct OperationArgs {
     /// What happens when a policy fails and nothing that was good before can decide.
     #[arg(long, value_enum, default_value_t = OnPolicyFailure::BuiltIn)]
     pub on_policy_failure: OnPolicyFailure,
+    /// What policies may be and use.
+    #[command(flatten)]
+    pub limits: LimitsArgs,
     /// JSON list of runner classes; without it three small examples.
     #[arg(long, value_name = "FILE")]
     pub classes: Option<PathBuf>,

@@ -69,6 +69,7 @@ pub async fn run(args: UpArgs) -> anyhow::Result<ExitCode> {
             .settings("local", Some(args.data.clone()), public)?,
         policies: args.operation.policies.clone(),
         on_failure: args.operation.on_policy_failure.into(),
+        limits: args.operation.limits.limits(),
     };
     let observer: Arc<dyn Observer> = Arc::<Teller>::clone(&teller);
     let plane = Plane::start(settings, observer).await?;

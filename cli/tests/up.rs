@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 use serde_json::{Value, json};
+use stoker_cli::limits::LimitsArgs;
 use stoker_cli::operation::{Mode, OnPolicyFailure, OperationArgs};
 use stoker_cli::plane::{Observer, Plane, PlaneSettings};
 use stoker_core::happening::Happening;
@@ -46,6 +47,7 @@ impl Stage {
         let operation = OperationArgs {
             policies: None,
             on_policy_failure: OnPolicyFailure::BuiltIn,
+            limits: LimitsArgs::default(),
             classes: None,
             max_runners,
             max_runners_per_repository: None,
@@ -64,6 +66,7 @@ impl Stage {
                 .unwrap(),
             policies: None,
             on_failure: operation.on_policy_failure.into(),
+            limits: operation.limits.limits(),
         };
         let notes = Arc::new(Notes::default());
         let observer: Arc<dyn Observer> = Arc::<Notes>::clone(&notes);

@@ -21,6 +21,7 @@ use stoker_core::limits::PublicRepositories;
 use stoker_intake::Settings;
 use tokio::sync::mpsc::unbounded_channel;
 
+use crate::limits::LimitsArgs;
 use crate::operation::{Mode, OnPolicyFailure, OperationArgs};
 use crate::plane::{Observer, Plane, PlaneSettings};
 use crate::tell::{Teller, Times};
@@ -64,6 +65,7 @@ async fn play(args: DemoArgs, teller: Arc<Teller>) -> anyhow::Result<bool> {
     let operation = OperationArgs {
         policies: args.policies,
         on_policy_failure: OnPolicyFailure::BuiltIn,
+        limits: LimitsArgs::default(),
         classes: None,
         max_runners: MAXIMUM,
         max_runners_per_repository: None,
@@ -86,6 +88,7 @@ async fn play(args: DemoArgs, teller: Arc<Teller>) -> anyhow::Result<bool> {
         )?,
         policies: operation.policies.clone(),
         on_failure: operation.on_policy_failure.into(),
+        limits: operation.limits.limits(),
     };
     let observer: Arc<dyn Observer> = Arc::new(world::Ears {
         teller: Arc::clone(&teller),

@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use stoker_core::ports::{Reporter, ScaleUpDecider};
 use stoker_intake::{Answer, Reception, Settings};
 use stoker_local::{Embedded, EmbeddedSettings, FolderPolicies};
-use stoker_policy::{HostSettings, OnFailure, PolicyHost, PolicyMode, SizeClass};
+use stoker_policy::{HostSettings, Limits, OnFailure, PolicyHost, PolicyMode};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -35,6 +35,8 @@ pub struct PlaneSettings {
     pub policies: Option<PathBuf>,
     /// What happens when a policy fails.
     pub on_failure: OnFailure,
+    /// What policies may be and use.
+    pub limits: Limits,
 }
 
 /// A control plane that runs until it is [stopped](Self::stop).
@@ -57,7 +59,7 @@ impl Plane {
             .with_context(|| format!("can't listen on {}", settings.listen))?;
         let address = listener.local_addr()?;
         let reporter: Arc<dyn Reporter> = Arc::<dyn Observer>::clone(&observer);
-        let decider = decider(settings.policies, settings.on_failure)?;
+        let decider = decider(settings.policies, settings.on_failure, settings.limits)?;
         let embedded = Arc::new(Embedded::start(settings.embedded, decider, reporter).await?);
         let door = http::Door {
             settings: Arc::new(settings.intake),
@@ -109,6 +111,7 @@ impl Plane {
 fn decider(
     policies: Option<PathBuf>,
     on_failure: OnFailure,
+    limits: Limits,
 ) -> anyhow::Result<Arc<dyn ScaleUpDecider>> {
     let mode = if policies.is_some() {
         PolicyMode::Policies
@@ -118,8 +121,7 @@ fn decider(
     let store = FolderPolicies::new(policies.unwrap_or_default());
     let settings = HostSettings {
         mode,
-        // Whoever runs this on a machine of their own may try policies in any language.
-        size_class: SizeClass::Large,
+        limits,
         on_failure,
     };
     let host = PolicyHost::new(Arc::new(store), settings).context("the policy host")?;

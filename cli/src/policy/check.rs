@@ -10,12 +10,13 @@ use serde_json::{Value, json};
 use stoker_core::ids::ArtifactDigest;
 use stoker_core::time::Timestamp;
 use stoker_policy::self_check::{Trial, self_check};
-use stoker_policy::{Decision, Failure, SizeClass};
+use stoker_policy::{Decision, Failure};
 use stoker_policy_sdk::testing::properties::{self, Options};
 use stoker_policy_testkit::{Component, convert};
 
+use super::SettingsFile;
 use super::words::thousands;
-use super::{SettingsFile, Size};
+use crate::limits::LimitsArgs;
 
 /// Arguments of `stoker policy check`.
 #[derive(Debug, Clone, Args)]
@@ -31,9 +32,8 @@ pub struct CheckArgs {
     /// A settings.json to check it with.
     #[arg(long, value_name = "FILE")]
     settings: Option<PathBuf>,
-    /// What the policy may be and use.
-    #[arg(long, value_enum, default_value_t = Size::Small)]
-    size_class: Size,
+    #[command(flatten)]
+    limits: LimitsArgs,
     /// How many situations each property is tried on.
     #[arg(long, value_name = "N", default_value_t = 256)]
     cases: u32,
@@ -83,7 +83,7 @@ pub(super) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         .with_context(|| format!("{} can't be read", args.file.display()))?;
     let settings = SettingsFile::read(args.settings.as_deref())?;
     let mut findings = Vec::new();
-    match Component::new(&bytes, args.size_class.into()) {
+    match Component::new(&bytes, args.limits.limits()) {
         Err(failure) => findings.push(refused(&failure)),
         Ok(policy) => {
             described(&policy, &mut findings);
@@ -304,7 +304,7 @@ fn kept(
 
 fn tell(args: &CheckArgs, bytes: &[u8], findings: &[Finding], held: bool) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
-    let limit = SizeClass::from(args.size_class).limits().component_bytes;
+    let limit = args.limits.limits().component_bytes;
     writeln!(
         out,
         "{}: {} KB of {} KB, sha256 {}",

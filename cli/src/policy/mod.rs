@@ -4,9 +4,9 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
-use clap::{Subcommand, ValueEnum};
+use clap::Subcommand;
 use serde_json::Value;
-use stoker_policy::{Decision, SizeClass};
+use stoker_policy::{Decision, Limits};
 use stoker_policy_testkit::Component;
 
 mod build;
@@ -40,28 +40,10 @@ pub fn run(command: &PolicyCommand) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// What a policy may be and use; the operator's `POLICY_SIZE_CLASS`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Size {
-    /// Compiled languages, up to 1 MiB.
-    Small,
-    /// JavaScript and Python, up to 20 MiB.
-    Large,
-}
-
-impl From<Size> for SizeClass {
-    fn from(size: Size) -> Self {
-        match size {
-            Size::Small => Self::Small,
-            Size::Large => Self::Large,
-        }
-    }
-}
-
-/// The component of a file, in a host of that size class.
-fn component(path: &Path, size: Size) -> anyhow::Result<Component> {
+/// The component of a file, in a host with those limits.
+fn component(path: &Path, limits: Limits) -> anyhow::Result<Component> {
     let bytes = std::fs::read(path).with_context(|| format!("{} can't be read", path.display()))?;
-    Component::new(&bytes, size.into()).with_context(|| format!("{} is refused", path.display()))
+    Component::new(&bytes, limits).with_context(|| format!("{} is refused", path.display()))
 }
 
 /// The settings of each decision in a `settings.json`; without a file, none.

@@ -17,7 +17,8 @@ use stoker_core::situation::Situation;
 use stoker_policy::{Cost, Decided, Decision};
 
 use super::words::{self, thousands};
-use super::{SettingsFile, Size, component};
+use super::{SettingsFile, component};
+use crate::limits::LimitsArgs;
 
 /// Arguments of `stoker policy run`.
 #[derive(Debug, Clone, Args)]
@@ -43,9 +44,8 @@ pub struct RunArgs {
     /// A settings.json, whose object for this decision the policy is shown.
     #[arg(long, value_name = "FILE")]
     settings: Option<PathBuf>,
-    /// What the policy may be and use.
-    #[arg(long, value_enum, default_value_t = Size::Small)]
-    size_class: Size,
+    #[command(flatten)]
+    limits: LimitsArgs,
     /// Write the plan as JSON.
     #[arg(long)]
     json: bool,
@@ -76,7 +76,7 @@ impl From<Which> for Decision {
 const EXAMPLE: (usize, usize) = (6, 4);
 
 pub(super) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
-    let policy = component(&args.file, args.size_class)?;
+    let policy = component(&args.file, args.limits.limits())?;
     let taken = &policy.loaded().spoken().decisions;
     let Some(decision) = args.decision.map(Decision::from).or(taken.first().copied()) else {
         bail!("{} takes no decision at all", args.file.display());

@@ -7,6 +7,7 @@
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::encoding::{AsDer as _, PublicKeyX509Der};
 use aws_lc_rs::rand::SystemRandom;
@@ -41,9 +42,16 @@ fn target() -> PathBuf {
     )
 }
 
-fn default_policy() -> Vec<u8> {
-    std::fs::read(target().join("shipped/default/policy.wasm")).unwrap()
+/// A component that `make bench-policy` has built.
+fn component(folder: &str) -> Vec<u8> {
+    let path = target().join(folder).join("policy.wasm");
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
+
+const DEFAULT: &str = "shipped/default";
+
+/// One rule without the SDK's building blocks and without settings.
+const SMALL: &str = "test-policies/launches-one";
 
 /// Ten repositories, two classes, runners in every phase.
 fn situation(jobs: usize, unseen: u32, runners: usize) -> Situation {
@@ -76,7 +84,7 @@ fn situation(jobs: usize, unseen: u32, runners: usize) -> Situation {
 }
 
 fn decisions(bench: &mut Criterion) {
-    let policy = Component::new(&default_policy(), SizeClass::Small).unwrap();
+    let policy = Component::new(&component(DEFAULT), SizeClass::Small.limits()).unwrap();
     let (loaded, limits) = (policy.loaded(), policy.limits());
     let mut group = bench.benchmark_group("default, as a component");
     group.bench_function("instantiate and drop", |b| {
@@ -112,18 +120,21 @@ fn decisions(bench: &mut Criterion) {
 }
 
 /// What admission leaves for a deciding process: machine code, its record, and who signed for it.
-fn publish(folder: &Path) {
+fn publish(bytes: &[u8], folder: &Path) {
     let limits = SizeClass::Small.limits();
     let engine = Configuration::STANDARD.engine().unwrap();
-    let bytes = default_policy();
-    let admitted = Uploaded::new(&bytes, &limits).unwrap().admit(&engine);
+    let admitted = Uploaded::new(bytes, &limits).unwrap().admit(&engine);
     let native = Native::of(&admitted.unwrap(), EngineId::standard()).unwrap();
     let body = serde_json::to_vec(native.record()).unwrap();
     let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap();
     let key: PublicKeyX509Der<'_> = pair.public_key().as_der().unwrap();
     let statement = Statement::new("bench", 1, &body);
     let signature = pair.sign(&SystemRandom::new(), statement.bytes()).unwrap();
-    println!("its machine code is {} bytes", native.bytes().len());
+    println!(
+        "{} bytes of WebAssembly are {} of machine code",
+        bytes.len(),
+        native.bytes().len()
+    );
     for (name, bytes) in [
         ("key.der", key.as_ref()),
         ("record.json", &body),
@@ -134,7 +145,7 @@ fn publish(folder: &Path) {
     }
 }
 
-/// From the start of a process that has no compiler to its end, which comes after its first decision.
+/// From before a process without a compiler is started to its first decision, which it tells the time of.
 fn start(bench: &mut Criterion) {
     let program = target().join("release/examples/first-decision");
     assert!(
@@ -144,21 +155,29 @@ fn start(bench: &mut Criterion) {
     );
     let size = std::fs::metadata(&program).unwrap().len();
     println!("the deciding program is {size} bytes");
-    let folder = tempfile::tempdir().unwrap();
-    publish(folder.path());
-    let run = |program: &Path| {
-        let output = Command::new(program).arg(folder.path()).output().unwrap();
+    let decided = |folder: &Path, what: &str| {
+        let before = SystemTime::now();
+        let output = Command::new(&program).arg(folder).arg(what).output();
+        let output = output.unwrap();
         assert!(output.status.success(), "{output:?}");
-        output
+        let told = String::from_utf8(output.stdout).unwrap();
+        let (at, rest) = told.trim().split_once(' ').unwrap();
+        let at = UNIX_EPOCH + Duration::from_nanos(at.parse().unwrap());
+        (at.duration_since(before).unwrap(), rest.to_owned())
     };
-    println!("{}", String::from_utf8_lossy(&run(&program).stdout).trim());
-    let mut group = bench.benchmark_group("a process");
-    group.bench_function("that does nothing", |b| {
-        b.iter(|| run(Path::new("/bin/true")))
-    });
-    group.bench_function("that makes its first decision", |b| {
-        b.iter(|| run(&program))
-    });
+    let mut group = bench.benchmark_group("a process, from its start");
+    for (name, policy, what) in [
+        ("to `main`", SMALL, "nothing"),
+        ("to its first decision by a small policy", SMALL, "decide"),
+        ("to its first decision by `default`", DEFAULT, "decide"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        publish(&component(policy), folder.path());
+        println!("{}", decided(folder.path(), what).1);
+        group.bench_function(name, |b| {
+            b.iter_custom(|times| (0..times).map(|_| decided(folder.path(), what).0).sum());
+        });
+    }
     group.finish();
 }
 

@@ -52,18 +52,17 @@ impl Component {
         let path = path.as_ref();
         let bytes =
             std::fs::read(path).map_err(|error| OpenError::Unreadable(path.to_owned(), error))?;
-        Ok(Self::new(&bytes, SizeClass::Small)?)
+        Ok(Self::new(&bytes, SizeClass::Small.limits())?)
     }
 
-    /// Takes up a component's bytes, in a host of that size class.
+    /// Takes up a component's bytes, in a host with those limits.
     ///
     /// # Errors
     /// Why a host would refuse it.
-    pub fn new(bytes: &[u8], size_class: SizeClass) -> Result<Self, Failure> {
+    pub fn new(bytes: &[u8], limits: Limits) -> Result<Self, Failure> {
         let engine = Configuration::STANDARD
             .engine()
             .map_err(|error| Failure::Instantiation(error.to_string()))?;
-        let limits = size_class.limits();
         let admitted: Admitted = Uploaded::new(bytes, &limits)?.admit(&engine)?;
         Ok(Self {
             stubs: admitted.stubs(),

@@ -13,7 +13,7 @@ pub enum Failure {
     /// It is larger than its class allows.
     #[error(
         "the component has {size} bytes and policies of this deployment may have {limit}; build it \
-         smaller, or let the operator set POLICY_SIZE_CLASS=large"
+         smaller, or let the operator set POLICY_SIZE_CLASS=large or POLICY_MAX_BYTES"
     )]
     TooLarge {
         /// Bytes.
@@ -97,7 +97,7 @@ pub enum Failure {
     /// It used up its fuel.
     #[error(
         "the policy used up its fuel of {limit} in `{call}`: it loops, or does too much for so many jobs \
-         and runners"
+         and runners (the operator's POLICY_FUEL_BASE and POLICY_FUEL_EACH)"
     )]
     OutOfFuel {
         /// What was called.
@@ -106,7 +106,10 @@ pub enum Failure {
         limit: u64,
     },
     /// It wanted more memory than it may have.
-    #[error("the policy wanted more than {limit} bytes of memory, or larger tables, in `{call}`")]
+    #[error(
+        "the policy wanted more than {limit} bytes of memory, or larger tables, in \
+         `{call}` (the operator's POLICY_MAX_MEMORY_BYTES)"
+    )]
     OutOfMemory {
         /// What was called.
         call: &'static str,

@@ -20,7 +20,7 @@ use crate::engine::{Configuration, EngineError};
 use crate::failure::Failure;
 use crate::folders::{Folders, Reader, Tuning};
 use crate::health::{Good, Health, Whose};
-use crate::limits::{Limits, MOST_NOTES, SizeClass};
+use crate::limits::{Limits, MOST_NOTES};
 use crate::settings::{self, Merged};
 
 /// Whether policies decide at all.
@@ -47,7 +47,7 @@ pub struct HostSettings {
     /// Whether policies decide.
     pub mode: PolicyMode,
     /// What a policy may be and use.
-    pub size_class: SizeClass,
+    pub limits: Limits,
     /// What happens when a policy fails.
     pub on_failure: OnFailure,
 }
@@ -102,7 +102,7 @@ impl PolicyHost {
     }
 
     fn limits(&self) -> Limits {
-        self.settings.size_class.limits()
+        self.settings.limits
     }
 
     /// Decides, whatever fails.

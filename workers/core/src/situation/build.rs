@@ -48,9 +48,9 @@ pub fn situation(
     let left = operation.scope_maximum.saturating_sub(there);
     give_room(&mut repositories, &runners, operation, left);
     let spend = account.spend(&live, now);
-    let spent = account.spent_today(&live, now);
+    let today = account.spent_today(&live, now);
     for repository in &mut repositories {
-        repository.spent_today = spent.get(&repository.id).copied().unwrap_or(0.0);
+        repository.spent_today = today.get(&repository.id).copied().unwrap_or(0.0);
     }
     Situation {
         now,

@@ -112,7 +112,7 @@ impl Bench {
         let store = Arc::new(Store::default());
         let settings = HostSettings {
             mode,
-            size_class: SizeClass::Small,
+            limits: SizeClass::Small.limits(),
             on_failure,
         };
         let host = PolicyHost::new(Arc::<Store>::clone(&store), settings).unwrap();

@@ -1,13 +1,14 @@
 //! What the Lambda is told by its environment, checked once at start-up.
 
 mod guards;
+mod policies;
 mod reader;
 
 use stoker_core::class::Classes;
 use stoker_core::ids::{Deployment, RunnerNames};
 use stoker_core::limits::{BOOT_TIME, JOBS_SHOWN, Operation, RunnerLevel, RunnerMode};
 use stoker_github::Endpoints;
-use stoker_policy::{HostSettings, OnFailure, PolicyMode, SizeClass};
+use stoker_policy::HostSettings;
 
 use reader::Reader;
 pub(crate) use reader::SettingsError;
@@ -42,6 +43,10 @@ pub(crate) struct Settings {
 /// The most that a maximum may say: GitHub takes no more runners into one group.
 const MOST_RUNNERS: u32 = 10_000;
 
+/// Showing a job costs a policy some 1,000 fuel and the host half a microsecond; GitHub queues no more
+/// jobs than this for one organisation's runners at once that could all be launched for.
+const MOST_SHOWN: usize = 20_000;
+
 /// A boot that takes longer than an hour is none.
 const LONGEST_BOOT: u32 = 3_600;
 
@@ -54,7 +59,7 @@ impl Settings {
         let mut reader = Reader::new(lookup);
         // Each is read before any is missed, so that all of them are listed.
         let operation = operation(&mut reader);
-        let policies = policies(&mut reader);
+        let policies = policies::policies(&mut reader);
         let policies_bucket = reader.required("POLICIES_BUCKET", "the S3 bucket with the policies");
         let policies_prefix = reader
             .optional("POLICIES_PREFIX")
@@ -132,6 +137,8 @@ fn operation<F: Fn(&str) -> Option<String>>(reader: &mut Reader<F>) -> Option<Op
         Some(BOOT_TIME),
         boot,
     );
+    let shown = "the most waiting jobs that a policy is shown";
+    let jobs_shown = reader.number("MAX_JOBS_SHOWN", 1..=MOST_SHOWN, Some(JOBS_SHOWN), shown);
     let guards = guards::guards(reader);
     Some(Operation {
         deployment: deployment?,
@@ -142,31 +149,8 @@ fn operation<F: Fn(&str) -> Option<String>>(reader: &mut Reader<F>) -> Option<Op
         classes: classes?,
         scope_maximum: scope_maximum?,
         boot_time: boot_time?,
-        jobs_shown: JOBS_SHOWN,
+        jobs_shown: jobs_shown?,
         guards: guards?,
-    })
-}
-
-fn policies<F: Fn(&str) -> Option<String>>(reader: &mut Reader<F>) -> Option<HostSettings> {
-    let mode = reader.word(
-        "POLICY_MODE",
-        &[
-            ("policies", PolicyMode::Policies),
-            ("built-in", PolicyMode::BuiltIn),
-        ],
-    );
-    let size_class = reader.word(
-        "POLICY_SIZE_CLASS",
-        &[("small", SizeClass::Small), ("large", SizeClass::Large)],
-    );
-    let on_failure = reader.word(
-        "ON_POLICY_FAILURE",
-        &[("built-in", OnFailure::BuiltIn), ("hold", OnFailure::Hold)],
-    );
-    Some(HostSettings {
-        mode: mode?,
-        size_class: size_class?,
-        on_failure: on_failure?,
     })
 }
 
@@ -204,6 +188,7 @@ mod tests {
     use std::collections::HashMap;
 
     use stoker_core::limits::{Guards, PublicRepositories};
+    use stoker_policy::{OnFailure, PolicyMode, SizeClass};
 
     use super::*;
 
@@ -243,7 +228,8 @@ mod tests {
         assert_eq!(settings.operation.runner_group, 1);
         assert_eq!(settings.operation.boot_time, BOOT_TIME);
         assert_eq!(settings.policies.mode, PolicyMode::Policies);
-        assert_eq!(settings.policies.size_class, SizeClass::Small);
+        assert_eq!(settings.policies.limits, SizeClass::Small.limits());
+        assert_eq!(settings.operation.jobs_shown, JOBS_SHOWN);
         assert_eq!(settings.policies.on_failure, OnFailure::BuiltIn);
         assert_eq!(settings.policies_prefix, "policies/");
         assert_eq!(settings.operation.guards, Guards::default());
