@@ -7,10 +7,14 @@ use std::time::Duration;
 use rusqlite::{Connection, TransactionBehavior};
 use thiserror::Error;
 
-/// The version of the tables, in SQLite's `user_version`.
-const SCHEMA_VERSION: i64 = 1;
+/// What makes each version of the tables of the one before it. A step that was released never changes.
+const STEPS: [(i64, &str); 2] = [
+    (1, include_str!("schema/1.sql")),
+    (2, include_str!("schema/2.sql")),
+];
 
-const SCHEMA: &str = include_str!("schema.sql");
+/// The version of the tables, in SQLite's `user_version`.
+const SCHEMA_VERSION: i64 = STEPS[STEPS.len() - 1].0;
 
 /// How long another process is waited for: one that is about to stop lets go within that.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
@@ -103,10 +107,10 @@ impl Database {
                 found,
             });
         }
-        if found < SCHEMA_VERSION {
-            transaction.execute_batch(SCHEMA).map_err(failed)?;
+        for (version, step) in STEPS.into_iter().filter(|(version, _)| *version > found) {
+            transaction.execute_batch(step).map_err(failed)?;
             transaction
-                .pragma_update(None, "user_version", SCHEMA_VERSION)
+                .pragma_update(None, "user_version", version)
                 .map_err(failed)?;
         }
         transaction.commit().map_err(failed)?;
@@ -145,6 +149,28 @@ mod tests {
         let told = Database::open(&path).unwrap_err();
         assert!(matches!(told, DatabaseError::Newer { found: 7, .. }));
         assert!(told.to_string().contains("newer Stoker"), "{told}");
+    }
+
+    #[test]
+    fn a_ledger_of_an_older_stoker_is_brought_up_to_date() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.sqlite");
+        let (version, first) = STEPS[0];
+        let old = Connection::open(&path).unwrap();
+        old.execute_batch(first).unwrap();
+        old.execute(
+            "INSERT INTO scopes (scope, version, decision) VALUES ('org-1', 7, 'd')",
+            [],
+        )
+        .unwrap();
+        old.pragma_update(None, "user_version", version).unwrap();
+        drop(old);
+        let database = Database::open(&path).unwrap();
+        let connection = database.connection.lock().unwrap();
+        let one = |query: &str| connection.query_row(query, [], |row| row.get::<_, i64>(0));
+        assert_eq!(one("PRAGMA user_version"), Ok(SCHEMA_VERSION));
+        assert_eq!(one("SELECT version FROM scopes"), Ok(7));
+        assert_eq!(one("SELECT count(*) FROM accounts"), Ok(0));
     }
 
     #[test]

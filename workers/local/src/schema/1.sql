@@ -31,19 +31,6 @@ CREATE TABLE runners (
 CREATE INDEX runners_live ON runners (scope) WHERE ended_at IS NULL;
 CREATE INDEX runners_ended ON runners (ended_at) WHERE ended_at IS NOT NULL;
 
-CREATE TABLE accounts (
-    scope TEXT PRIMARY KEY,
-    revision INTEGER NOT NULL,
-    item TEXT NOT NULL
-) WITHOUT ROWID;
-
--- Runners that have ended and are not on their scope's account yet.
-CREATE TABLE unbooked (
-    scope TEXT NOT NULL,
-    instance TEXT NOT NULL,
-    PRIMARY KEY (scope, instance)
-) WITHOUT ROWID;
-
 CREATE TABLE intents (
     id TEXT PRIMARY KEY,
     scope TEXT NOT NULL,
