@@ -164,6 +164,45 @@ fn a_broken_property_comes_with_a_small_situation_that_shows_it() {
 }
 
 #[test]
+fn the_settings_of_the_documents_are_good() {
+    let folder = tempfile::tempdir().unwrap();
+    let document = std::fs::read_to_string(Path::new(ROOT).join("docs/policies.md")).unwrap();
+    let example = document.split("```json").nth(1).unwrap();
+    let example = example.split("```").next().unwrap();
+    // A class of the operator's own, which no world of the checks has by itself.
+    let example = example.replace("small", "gpu-box");
+    std::fs::write(folder.path().join("settings.json"), example).unwrap();
+    let default = component("shipped", "default");
+    let check = |policy: &Path, more: &[&str]| {
+        let args = [
+            "policy",
+            "check",
+            text(policy),
+            "--settings",
+            "settings.json",
+        ];
+        let cases = ["--cases", "24"];
+        stoker(folder.path(), &[&args, &cases[..], more].concat())
+    };
+    let checked = check(&default, &[]).succeeded();
+    assert!(!checked.out.contains("warning"), "{}", checked.out);
+
+    let budget = r#"{"scale-up":{"per_day":5,"first_branches":["main"]}}"#;
+    std::fs::write(folder.path().join("settings.json"), budget).unwrap();
+    check(&component("shipped", "budget"), &["--alike"]).succeeded();
+
+    // A pin that is not among the releases is rightly refused, and told.
+    std::fs::write(
+        folder.path().join("settings.json"),
+        r#"{"sync":{"pin":"2.999.0"}}"#,
+    )
+    .unwrap();
+    let pinned = check(&component("shipped", "pinned-sync"), &[]).succeeded();
+    assert!(pinned.out.contains("warning"), "{}", pinned.out);
+    assert!(pinned.out.contains("2.999.0"), "{}", pinned.out);
+}
+
+#[test]
 fn what_a_host_refuses_is_told_in_its_words() {
     for (name, words) in [
         ("spins", "used up its fuel"),

@@ -12,7 +12,7 @@ use stoker_core::time::Timestamp;
 use stoker_policy::self_check::{Trial, self_check};
 use stoker_policy::{Decision, Failure};
 use stoker_policy_sdk::testing::properties::{self, Options};
-use stoker_policy_testkit::{Component, convert};
+use stoker_policy_testkit::{Component, convert, undecided};
 
 use super::SettingsFile;
 use super::words::thousands;
@@ -22,7 +22,8 @@ use crate::limits::LimitsArgs;
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:
   stoker policy check policy.wasm
-  stoker policy check policy.wasm --settings settings.json --json
+  stoker policy check policy.wasm --settings settings.json
+  stoker policy check budget.wasm --settings settings.json --alike --json
 
 Exit status: 0 the policy may be published, 1 it is refused or breaks a property, 2 wrong arguments.")]
 pub struct CheckArgs {
@@ -37,12 +38,14 @@ pub struct CheckArgs {
     /// How many situations each property is tried on.
     #[arg(long, value_name = "N", default_value_t = 256)]
     cases: u32,
-    /// How many idle runners the settings want without any job waiting.
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    idle_stock: u32,
-    /// The settings limit money: decisions are compared on jobs that cost the same.
+    /// How many idle runners the settings want without any job waiting; without it, as many as their `idle`
+    /// entries say.
+    #[arg(long, value_name = "N")]
+    idle_stock: Option<u32>,
+    /// The settings limit money, or what a repository may have: compare decisions on jobs that ask for the
+    /// same, since where such a limit binds one job may displace several others.
     #[arg(long)]
-    limits_money: bool,
+    alike: bool,
     /// Write what was found as JSON.
     #[arg(long)]
     json: bool,
@@ -54,8 +57,9 @@ struct Finding {
     part: &'static str,
     what: String,
     verdict: Verdict,
-    /// The smallest situation in which a property of that decision does not hold.
-    counterexample: Option<(Decision, Value)>,
+    /// The smallest situation in which a property of that decision does not hold, and the one that it is
+    /// compared with.
+    counterexample: Option<(Decision, Vec<Value>)>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -174,7 +178,13 @@ fn described(policy: &Component, findings: &mut Vec<Finding>) {
 
 fn trials(policy: &Component, settings: &SettingsFile, findings: &mut Vec<Finding>) {
     let limits = policy.limits();
-    for trial in self_check(policy.loaded(), |decision| settings.of(decision), limits) {
+    let classes = settings.classes();
+    for trial in self_check(
+        policy.loaded(),
+        |decision| settings.of(decision),
+        &classes,
+        limits,
+    ) {
         findings.push(tried(&trial));
     }
 }
@@ -182,6 +192,11 @@ fn trials(policy: &Component, settings: &SettingsFile, findings: &mut Vec<Findin
 fn tried(trial: &Trial) -> Finding {
     let about = format!("{} of {}", trial.decision, trial.about);
     match &trial.outcome {
+        // Its own refusal may be right about a fleet that is not its owner's.
+        Err(failure @ Failure::Refused(_)) => Finding {
+            verdict: Verdict::Warning,
+            ..good("self-check", format!("{about}: {failure}"))
+        },
         Err(failure) => Finding {
             verdict: Verdict::Bad,
             ..good("self-check", format!("{about}: {failure}"))
@@ -221,6 +236,7 @@ fn kept(
     decision: Decision,
     findings: &mut Vec<Finding>,
 ) {
+    let (classes, stock) = (settings.classes(), settings.stock(decision));
     let settings = settings.of(decision);
     let limits = policy.limits();
     let Ok(basis) = policy.loaded().basis(decision, &settings, NOW, limits) else {
@@ -231,21 +247,23 @@ fn kept(
         cases: args.cases,
         settings,
         zones: basis.zones.iter().map(convert::zone_facts).collect(),
-        idle_stock: args.idle_stock,
-        limits_money: args.limits_money,
+        idle_stock: args.idle_stock.unwrap_or(stock),
+        alike: args.alike,
+        classes,
     };
-    let mut broken: Vec<(&'static str, String, Value)> = Vec::new();
+    let mut broken: Vec<(&'static str, String, Vec<Value>)> = Vec::new();
     let all: &[&'static str] = match decision {
         Decision::ScaleUp => {
             let decide = |situation: &_| {
                 policy
                     .scale_up(situation)
                     .map(|d| d.plan)
-                    .map_err(|f| f.to_string())
+                    .map_err(undecided)
             };
             for found in properties::check_scale_up(&decide, &options) {
-                let (shown, ..) = convert::situation(&found.situation);
-                broken.push((found.property, found.seen, json!(shown)));
+                let both = std::iter::once(&found.situation).chain(&found.compared);
+                let shown = both.map(|situation| json!(convert::situation(situation).0));
+                broken.push((found.property, found.seen, shown.collect()));
             }
             &properties::SCALE_UP
         }
@@ -254,24 +272,20 @@ fn kept(
                 policy
                     .scale_down(situation)
                     .map(|d| d.plan)
-                    .map_err(|f| f.to_string())
+                    .map_err(undecided)
             };
             for found in properties::check_scale_down(&decide, &options) {
-                let (shown, ..) = convert::situation(&found.situation);
-                broken.push((found.property, found.seen, json!(shown)));
+                let both = std::iter::once(&found.situation).chain(&found.compared);
+                let shown = both.map(|situation| json!(convert::situation(situation).0));
+                broken.push((found.property, found.seen, shown.collect()));
             }
             &properties::SCALE_DOWN
         }
         Decision::Sync => {
-            let decide = |situation: &_| {
-                policy
-                    .sync(situation)
-                    .map(|d| d.plan)
-                    .map_err(|f| f.to_string())
-            };
+            let decide = |situation: &_| policy.sync(situation).map(|d| d.plan).map_err(undecided);
             for found in properties::check_sync(&decide, &options) {
                 let (shown, _) = convert::distribution(&found.situation);
-                broken.push((found.property, found.seen, json!(shown)));
+                broken.push((found.property, found.seen, vec![json!(shown)]));
             }
             &properties::SYNC
         }
@@ -322,28 +336,7 @@ fn tell(args: &CheckArgs, bytes: &[u8], findings: &[Finding], held: bool) -> any
         writeln!(out, "  {:8} {}", finding.verdict.word(), finding.what)?;
     }
     for (number, finding) in (1..).zip(findings.iter().filter(|f| f.counterexample.is_some())) {
-        let path = args
-            .file
-            .with_extension(format!("counterexample-{number}.json"));
-        let Some((decision, situation)) = &finding.counterexample else {
-            continue;
-        };
-        std::fs::write(&path, format!("{situation:#}\n"))
-            .with_context(|| format!("{} can't be written", path.display()))?;
-        writeln!(
-            out,
-            "\nthe smallest situation in which this fails is in {}:\n  {}\n  stoker policy run {} --decision {decision} --situation {}{}",
-            path.display(),
-            finding.what,
-            args.file.display(),
-            path.display(),
-            args.settings
-                .as_ref()
-                .map_or_else(String::new, |path| format!(
-                    " --settings {}",
-                    path.display()
-                ))
-        )?;
+        counterexample(&mut out, args, number, finding)?;
     }
     writeln!(
         out,
@@ -357,6 +350,44 @@ fn tell(args: &CheckArgs, bytes: &[u8], findings: &[Finding], held: bool) -> any
     Ok(())
 }
 
+/// Writes the situations of a counterexample to files, and says how to see what is decided in them.
+fn counterexample(
+    out: &mut impl std::io::Write,
+    args: &CheckArgs,
+    number: usize,
+    finding: &Finding,
+) -> anyhow::Result<()> {
+    let Some((decision, situations)) = &finding.counterexample else {
+        return Ok(());
+    };
+    let settings = args.settings.as_ref();
+    let settings = settings.map_or_else(String::new, |p| format!(" --settings {}", p.display()));
+    writeln!(
+        out,
+        "\nthe smallest {} that was found for:\n  {}",
+        if situations.len() == 1 {
+            "situation"
+        } else {
+            "pair of situations"
+        },
+        finding.what
+    )?;
+    for (situation, part) in situations.iter().zip(["", "-b"]) {
+        let path = args
+            .file
+            .with_extension(format!("counterexample-{number}{part}.json"));
+        std::fs::write(&path, format!("{situation:#}\n"))
+            .with_context(|| format!("{} can't be written", path.display()))?;
+        writeln!(
+            out,
+            "  stoker policy run {} --decision {decision} --situation {}{settings}",
+            args.file.display(),
+            path.display()
+        )?;
+    }
+    Ok(())
+}
+
 fn tell_json(bytes: &[u8], findings: &[Finding], held: bool) -> anyhow::Result<()> {
     let findings: Vec<Value> = findings
         .iter()
@@ -365,7 +396,7 @@ fn tell_json(bytes: &[u8], findings: &[Finding], held: bool) -> anyhow::Result<(
                 "part": finding.part,
                 "what": finding.what,
                 "verdict": finding.verdict.word().to_lowercase(),
-                "counterexample": finding.counterexample.as_ref().map(|(_, situation)| situation),
+                "counterexample": finding.counterexample.as_ref().map(|(_, situations)| situations),
             })
         })
         .collect();

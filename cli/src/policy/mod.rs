@@ -1,5 +1,6 @@
 //! `stoker policy …`: what an author does with a policy, from a new project to a checked component.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -69,6 +70,39 @@ impl SettingsFile {
             );
         }
         Ok(Self(file))
+    }
+
+    /// The `idle` entries of a decision, as the shipped policies and the SDK's building block have them:
+    /// class and count.
+    fn idle(&self, decision: Decision) -> Vec<(String, u32)> {
+        let entries = self.0[decision.as_str()]["idle"].as_array();
+        let entry = |entry: &Value| {
+            let count = entry["count"].as_u64().unwrap_or(0);
+            let class = entry["class"].as_str()?.to_owned();
+            Some((class, u32::try_from(count).unwrap_or(u32::MAX)))
+        };
+        entries.into_iter().flatten().filter_map(entry).collect()
+    }
+
+    /// The classes that the settings speak of.
+    fn classes(&self) -> Vec<String> {
+        let all = Decision::ALL
+            .iter()
+            .flat_map(|&decision| self.idle(decision));
+        let names: BTreeSet<String> = all.map(|(class, _)| class).collect();
+        names.into_iter().collect()
+    }
+
+    /// How many idle runners a decision may want at once: of entries for one class, the largest counts.
+    fn stock(&self, decision: Decision) -> u32 {
+        let mut by_class: BTreeMap<String, u32> = BTreeMap::new();
+        for (class, count) in self.idle(decision) {
+            let most = by_class.entry(class).or_default();
+            *most = count.max(*most);
+        }
+        by_class
+            .values()
+            .fold(0, |all, &count| all.saturating_add(count))
     }
 
     /// The JSON object of a decision.

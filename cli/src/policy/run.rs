@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use stoker_core::distribution::Distribution;
-use stoker_core::guardrails::clamp;
+use stoker_core::guardrails::{clamp, retire};
 use stoker_core::limits::Guards;
 use stoker_core::plan::PolicyLevel;
 use stoker_core::situation::Situation;
@@ -100,7 +100,9 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     if decision == Decision::ScaleDown {
         let decided = loaded.scale_down(&shown, level, &basis, limits)?;
         let told = words::verdicts(&decided.plan, &shown);
-        return tell(args.json, &told, &decided, &[]);
+        // The minimum running time is the operator's, who is not here.
+        let kept = words::kept(retire(&decided.plan, &shown, 0).kept());
+        return tell(args.json, &told, &decided, &kept);
     }
     let decided = loaded.scale_up(&shown, level, &basis, limits)?;
     let told = words::plan(&decided.plan, &shown);

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use stoker_core::distribution::{Choice, SyncPlan};
+use stoker_core::guardrails::Kept;
 use stoker_core::plan::{Fate, Plan, ScaleDownPlan};
 use stoker_core::situation::Situation;
 
@@ -77,6 +78,13 @@ pub(super) fn verdicts(plan: &ScaleDownPlan, situation: &Situation) -> String {
     told
 }
 
+/// Which runners the host keeps though a policy retires them.
+pub(super) fn kept(kept: &[Kept]) -> Vec<String> {
+    kept.iter()
+        .map(|Kept { runner, rule }| format!("{runner} is kept: {rule}"))
+        .collect()
+}
+
 /// Which versions are mirrored, offered and deleted.
 pub(super) fn sync(plan: &SyncPlan) -> String {
     let mut told = String::new();
@@ -140,7 +148,47 @@ pub(super) fn thousands(number: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use stoker_core::guardrails::retire;
+    use stoker_core::plan::Verdict;
+    use stoker_core::situation::PhaseFacts;
+    use stoker_policy::self_check;
+
     use super::*;
+
+    #[test]
+    fn a_runner_that_the_host_keeps_is_told_with_the_rule() {
+        let mut situation = self_check::situation(0, 4);
+        let phases = [
+            PhaseFacts::Idle,
+            PhaseFacts::Busy,
+            PhaseFacts::Unknown,
+            PhaseFacts::Idle,
+        ];
+        for (runner, (number, phase)) in situation.runners.iter_mut().zip((0..).zip(phases)) {
+            runner.name = format!("runner-{number}");
+            runner.phase = phase;
+        }
+        let verdict = |fate, runners| Verdict {
+            runners,
+            fate,
+            reason: "nobody needs it".to_owned(),
+        };
+        let plan = ScaleDownPlan {
+            verdicts: vec![
+                verdict(Fate::Retire, vec![0, 1, 2, 3]),
+                verdict(Fate::Keep, vec![3]),
+            ],
+            notes: Vec::new(),
+        };
+        assert_eq!(
+            kept(retire(&plan, &situation, 0).kept()),
+            [
+                "runner-1 is kept: it runs a job",
+                "runner-2 is kept: nobody knows whether it runs a job",
+                "runner-3 is kept: the policy both keeps and retires it",
+            ]
+        );
+    }
 
     #[test]
     fn thousands_are_apart() {

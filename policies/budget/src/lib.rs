@@ -6,21 +6,25 @@
 //! (`first_branches`) go first, and keep being served when the others wait already
 //! (`others_wait_at`).
 //!
-//! A launch is counted at the price of one hour of the cheapest class that fits its job, in the capacity
-//! that is preferred: an estimate, which the next decision corrects by what was really spent. Prices are
+//! A launch is counted at the price of one hour, at what it really costs (class and capacity), until it
+//! has ended or the hour is over: so the next decision does not spend the same money again. Prices are
 //! those that the operator configured, spend is what all runners of the scope have cost at these prices,
-//! those included that have ended. The operator's own spend limits hold whatever is set here.
+//! those included that have ended. Nothing that runs is stopped: a runner that works for longer than its
+//! first hour goes on costing. The operator's own spend limits hold whatever is set here.
 //!
 //! Retiring runners is left to the broader level, or the built-in rules.
 
 pub mod limits;
 
+use std::collections::BTreeSet;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 use stoker_policy_sdk::about::Complaint;
 use stoker_policy_sdk::blocks::capacity::{self, Choice, Preferred};
-use stoker_policy_sdk::blocks::{Launching, Pattern};
-use stoker_policy_sdk::facts::{Capacity, Job, RunnerClass, Situation};
+use stoker_policy_sdk::blocks::launching::{CENT_FRACTION, Waiting};
+use stoker_policy_sdk::blocks::{Launching, Pattern, Tuned, index};
+use stoker_policy_sdk::facts::{Capacity, Job, LabelSet, RunnerClass, Situation};
 use stoker_policy_sdk::{Policy, ScaleUp, scale_up};
 
 use crate::limits::{Limit, Stage};
@@ -43,7 +47,8 @@ pub struct Settings {
     pub others_wait_at: f64,
     /// Branches whose jobs go first, by name or with `*`.
     pub first_branches: Vec<Pattern>,
-    /// The most runners that the scope may have. The operator's own maximum applies too.
+    /// The most runners that the scope may have; in a repository's own settings, the most that it may have.
+    /// The operator's own maxima apply too.
     pub max_runners: Option<u32>,
     /// What to launch where a class offers both, as long as the money allows.
     pub capacity: Preferred,
@@ -111,32 +116,37 @@ impl ScaleUp for Budget {
     fn decide(situation: &Situation, settings: &Settings) -> Result<scale_up::Plan, String> {
         let limits = limits::limits(situation, settings);
         let (stage, tightest) = limits::stage(&limits, settings);
-        let cheapest: Vec<Option<&u32>> = situation
-            .label_sets
-            .iter()
-            .map(|set| set.fits.first())
-            .collect();
-        let position_of = |class: &RunnerClass| {
-            let place = situation.classes.iter().position(|c| c.name == class.name);
-            place.and_then(|place| u32::try_from(place).ok())
-        };
-        let mut launching = Launching::new(situation)
-            .own_maximum("max_runners", settings.max_runners)
+        let cheapest = cheapest(situation, settings, stage);
+        let tuned = Tuned::new(situation, settings)?;
+        let launching = Launching::new(situation).own_maximum("max_runners", settings.max_runners);
+        let mut launching = tuned
+            .maxima(launching, |own| own.max_runners)
             .without_classes(|class| {
-                let nobodys = !cheapest.contains(&position_of(class).as_ref());
-                (stage >= Stage::CheaperClass && nobodys)
-                    || settings.capacity(stage, class, None).is_none()
+                let nobodys = stage >= Stage::CheaperClass && !cheapest.contains(&class.name);
+                nobodys || settings.capacity(stage, class, None).is_none()
             });
-        let mut money = Money::new(&limits, settings.others_wait_at);
-        for priced in by_price(situation, settings, stage, &launching.open()) {
-            money.launch(&mut launching, &priced);
+        let mut open = launching.open();
+        // The longest waiting first; sorting keeps that among equals.
+        open.sort_by_key(|&job| !settings.is_first(&situation.pending[job]));
+        let mut money = Money::new(&limits, settings);
+        for job in open {
+            // Who waits for money is not to be told of a class that is full.
+            match money.spare(Some(&situation.pending[job]), 0.0) {
+                Ok(()) => {
+                    launching.launch_for(job);
+                }
+                Err(unpaid) => launching.wait(job, unpaid.reason, unpaid.retry_after),
+            }
         }
-        let mut plan = launching.finish(|class, job| {
-            // What may not be launched is held back, so there is a capacity.
-            settings
-                .capacity(stage, class, job)
-                .unwrap_or_else(|| capacity::cheapest(class))
-        });
+        let mut plan = launching.finish_paying(
+            |class, job| {
+                // What may not be launched is held back, so there is a capacity.
+                let own = tuned.of(job);
+                own.capacity(stage, class, job)
+                    .unwrap_or_else(|| capacity::cheapest(class))
+            },
+            |job, price| money.pay(job, price),
+        );
         if let Some(limit) = tightest {
             plan.notes.push(format!("{stage}: {}", limit.told()));
         }
@@ -172,97 +182,98 @@ impl ScaleUp for Budget {
     }
 }
 
-/// A waiting job and the price of an hour for it.
-struct Priced {
-    job: usize,
-    first: bool,
-    price: f64,
-}
-
-/// The open jobs, the cheapest first: so many jobs as the money serves. Of equal price, those of the
-/// named branches go first, then the longest waiting.
-fn by_price(
-    situation: &Situation,
+/// The classes that are the cheapest for somebody, of those that may be launched now.
+fn cheapest<'a>(
+    situation: &'a Situation,
     settings: &Settings,
     stage: Stage,
-    open: &[usize],
-) -> Vec<Priced> {
-    let mut priced: Vec<Priced> = open
-        .iter()
-        .map(|&job| {
-            let facts = &situation.pending[job];
-            let price = situation.label_sets[index(facts.labels)]
-                .fits
-                .iter()
-                .filter_map(|&class| {
-                    let class = situation.classes.get(index(class))?;
-                    let chosen = settings.capacity(stage, class, None)?;
-                    capacity::price(class, chosen)
-                })
-                .fold(f64::INFINITY, f64::min);
-            Priced {
-                job,
-                first: settings.is_first(facts),
-                price,
-            }
-        })
-        .collect();
-    priced.sort_by(|a, b| {
-        a.price
-            .total_cmp(&b.price)
-            .then_with(|| b.first.cmp(&a.first))
-    });
-    priced
-}
-
-fn index(reference: u32) -> usize {
-    usize::try_from(reference).unwrap_or(usize::MAX)
+) -> BTreeSet<&'a String> {
+    let priced = |class: &'a RunnerClass| {
+        let chosen = settings.capacity(stage, class, None)?;
+        Some((capacity::price(class, chosen)?, &class.name))
+    };
+    let of_set = |set: &'a LabelSet| {
+        let classes = set.fits.iter();
+        let classes = classes.filter_map(|&class| situation.classes.get(index(class)));
+        let all = classes.filter_map(priced);
+        all.min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, name)| name)
+    };
+    situation.label_sets.iter().filter_map(of_set).collect()
 }
 
 /// What is left to spend in this decision, by each limit.
 struct Money<'a> {
-    /// The limit, what is left of it for all, and for jobs of other than the named branches.
-    pots: Vec<(&'a Limit, f64, f64)>,
+    settings: &'a Settings,
+    pots: Vec<Pot<'a>>,
+    launching: bool,
+}
+
+struct Pot<'a> {
+    limit: &'a Limit,
+    left: f64,
+    /// Of it, for jobs of other than the named branches.
+    for_others: f64,
 }
 
 impl<'a> Money<'a> {
-    fn new(limits: &'a [Limit], others: f64) -> Self {
+    fn new(limits: &'a [Limit], settings: &'a Settings) -> Self {
+        // Where no branch is named, nothing is kept for any.
+        let others = if settings.first_branches.is_empty() {
+            1.0
+        } else {
+            settings.others_wait_at
+        };
+        let pots = limits.iter().map(|limit| Pot {
+            limit,
+            left: limit.left(),
+            for_others: limit.left_below(others),
+        });
         Self {
-            pots: limits
-                .iter()
-                .map(|limit| (limit, limit.left(), limit.left_below(others)))
-                .collect(),
+            settings,
+            pots: pots.collect(),
+            launching: false,
         }
     }
 
-    /// Launches for a job if the money allows, and books it.
-    fn launch(&mut self, launching: &mut Launching<'_>, priced: &Priced) {
-        let short = self.pots.iter().find(|(_, all, others)| {
-            let left = if priced.first { *all } else { all.min(*others) };
-            // A job that no class may serve now is told so by the room, not by the money.
-            left <= 0.0 || (priced.price.is_finite() && priced.price > left)
-        });
-        if let Some((limit, ..)) = short {
-            let whom = if priced.first {
-                ""
-            } else {
-                "; what is left is for the named branches"
-            };
-            launching.wait(
-                priced.job,
-                format!("{}{whom}", limit.told()),
-                Some(limit.retry_after()),
-            );
-            return;
-        }
-        if launching.launch_for(priced.job) {
-            for (_, all, others) in &mut self.pots {
-                *all -= priced.price;
-                if !priced.first {
-                    *others -= priced.price;
-                }
+    /// Whether there is money for an hour at that price.
+    fn spare(&self, job: Option<&Job>, price: f64) -> Result<(), Waiting> {
+        let first = self.is_first(job);
+        let short = |left: f64| left <= 0.0 || price > left + CENT_FRACTION;
+        for pot in &self.pots {
+            let for_this = if first { pot.left } else { pot.for_others };
+            if short(for_this) {
+                let rest = match (short(pot.left), self.launching) {
+                    (false, _) => "; what is left is for the named branches",
+                    (true, true) => ", and what is left goes to jobs before this one",
+                    (true, false) => "",
+                };
+                return Err(Waiting {
+                    reason: format!("{}{rest}", pot.limit.told()),
+                    retry_after: Some(pot.limit.retry_after(self.launching)),
+                });
             }
         }
+        Ok(())
+    }
+
+    fn is_first(&self, job: Option<&Job>) -> bool {
+        job.is_some_and(|job| self.settings.is_first(job))
+    }
+
+    /// Pays for an hour.
+    fn pay(&mut self, job: Option<&Job>, price: f64) -> Result<(), Waiting> {
+        self.spare(job, price)?;
+        let first = self.is_first(job);
+        for pot in &mut self.pots {
+            pot.left -= price;
+            if !first {
+                pot.for_others -= price;
+            }
+            // What the named branches take, the others do not have.
+            pot.for_others = pot.for_others.min(pot.left);
+        }
+        self.launching = true;
+        Ok(())
     }
 }
 

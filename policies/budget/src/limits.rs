@@ -1,6 +1,6 @@
 //! What may be spent, what was, and when there is more again.
 
-use stoker_policy_sdk::facts::Situation;
+use stoker_policy_sdk::facts::{Runner, Situation};
 
 use crate::Settings;
 
@@ -19,6 +19,9 @@ pub struct Limit {
     /// US dollars.
     most: f64,
     spent: f64,
+    /// What is as good as spent: a launch is counted at the price of one hour, so of each runner the rest of
+    /// its first one.
+    committed: f64,
     /// Seconds until the stretch ends.
     ends_in: u32,
 }
@@ -50,12 +53,12 @@ pub enum Stage {
 impl Limit {
     /// What is left of it.
     pub fn left(&self) -> f64 {
-        (self.most - self.spent).max(0.0)
+        self.left_below(1.0)
     }
 
     /// What is left below that fraction of it.
     pub fn left_below(&self, fraction: f64) -> f64 {
-        (self.most * fraction - self.spent).max(0.0)
+        (self.most * fraction - self.spent - self.committed).max(0.0)
     }
 
     fn stage(&self, settings: &Settings) -> Stage {
@@ -71,28 +74,46 @@ impl Limit {
         }
     }
 
-    /// Such as `$4.80 of $5.00 a day are spent`.
+    /// Such as `$4.80 of $5.00 a day are spent or spoken for`.
     pub fn told(&self) -> String {
         let stretch = match self.stretch {
             Stretch::Hour => "an hour",
             Stretch::Day => "a day",
             Stretch::Month => "a month",
         };
-        format!(
-            "${:.2} of ${:.2} {stretch} are spent",
-            self.spent, self.most
-        )
+        let how = if self.committed > 0.0 {
+            "spent or spoken for by runners in their first hour"
+        } else {
+            "spent"
+        };
+        let spent = self.spent + self.committed;
+        format!("${spent:.2} of ${:.2} {stretch} are {how}", self.most)
     }
 
-    /// Seconds until there is more again.
-    pub fn retry_after(&self) -> u32 {
-        self.ends_in
+    /// Seconds until there may be more again: when the stretch ends, or before it when a runner ends that
+    /// something is spoken for. `launching`: this decision launches some.
+    pub fn retry_after(&self, launching: bool) -> u32 {
+        if launching || self.committed > 0.0 {
+            self.ends_in.min(RUNNERS_END)
+        } else {
+            self.ends_in
+        }
     }
+}
+
+/// After so many seconds it is worth a look whether runners have ended: most jobs take minutes.
+const RUNNERS_END: u32 = 300;
+
+/// What the runners that there are may yet cost in their first hour, in US dollars.
+fn committed(situation: &Situation) -> f64 {
+    let rest = |runner: &Runner| runner.price * (1.0 - f64::from(runner.age) / 3_600.0).max(0.0);
+    situation.runners.iter().map(rest).sum()
 }
 
 /// The limits that are set, the tightest first.
 pub fn limits(situation: &Situation, settings: &Settings) -> Vec<Limit> {
     let spend = &situation.spend;
+    let committed = committed(situation);
     let set = [
         (Stretch::Hour, settings.per_hour, spend.this_hour),
         (Stretch::Day, settings.per_day, spend.today),
@@ -105,6 +126,7 @@ pub fn limits(situation: &Situation, settings: &Settings) -> Vec<Limit> {
                 stretch,
                 most: limit?,
                 spent,
+                committed,
                 ends_in: ends_in(stretch, situation.now),
             })
         })

@@ -69,10 +69,7 @@ fn closer_still_only_spot_whatever_a_job_would_get_otherwise() {
 fn at_the_limit_jobs_wait_until_there_is_more_and_are_told_when() {
     let plan = decide(&ten_a_day(10.0).build()).unwrap();
     assert_eq!(launched(&plan), 0);
-    assert_eq!(
-        plan.deferrals[0].reason,
-        "$10.00 of $10.00 a day are spent; what is left is for the named branches"
-    );
+    assert_eq!(plan.deferrals[0].reason, "$10.00 of $10.00 a day are spent");
     // 16 hours until midnight.
     assert_eq!(plan.deferrals[0].retry_after, Some(57_600));
 }
@@ -118,6 +115,84 @@ fn one_decision_does_not_overrun_the_limit() {
 }
 
 #[test]
+fn the_next_decision_does_not_spend_the_same_money_again() {
+    // Nine runners of three cents were launched a minute ago: hardly anything is spent, and all is gone.
+    let mut situation = fleet()
+        .settings(r#"{"per_hour":0.3,"capacity":"on-demand"}"#)
+        .class("small", &["linux"])
+        .jobs(90, "app", &["linux"])
+        .spent(0.015, 0.015, 0.015);
+    for _ in 0..9 {
+        situation = situation.runner("small", stoker_policy_sdk::facts::RunnerPhase::Busy, 60);
+    }
+    let plan = decide(&situation.build()).unwrap();
+    assert_eq!(launched(&plan), 0, "less than another ten cents is left");
+    assert_eq!(
+        plan.deferrals[0].reason,
+        "$0.28 of $0.30 an hour are spent or spoken for by runners in their first hour",
+    );
+}
+
+#[test]
+fn a_job_is_paid_at_the_price_of_what_it_gets() {
+    // Jobs that waited long get on-demand capacity, at three times the price.
+    let situation = fleet()
+        .settings(r#"{"per_hour":1.0}"#)
+        .class("small", &["linux"])
+        .jobs(20, "app", &["linux"])
+        .spent(0.4, 0.4, 0.4)
+        .build();
+    let mut long = situation.clone();
+    for job in &mut long.pending {
+        job.waited = 5_000;
+    }
+    assert_eq!(launched(&decide(&situation).unwrap()), 20);
+    assert_eq!(launched(&decide(&long).unwrap()), 6, "sixty cents");
+}
+
+#[test]
+fn named_branches_go_first_whatever_they_cost() {
+    let situation = fleet()
+        .settings(r#"{"first_branches":["main"]}"#)
+        .class("small", &["linux"])
+        .class("large", &["linux", "large"])
+        .maximum(2)
+        .jobs(3, "app", &["linux"])
+        .branch("feature")
+        .jobs(2, "app", &["large"])
+        .build();
+    let mut situation = situation;
+    for job in &mut situation.pending {
+        let large = situation.label_sets[super::index(job.labels)].labels.len() == 1
+            && situation.label_sets[super::index(job.labels)].labels[0] == "large";
+        job.branch = if large { "main" } else { "feature" }.to_owned();
+    }
+    let plan = decide(&situation).unwrap();
+    assert_eq!(plan.launches.len(), 1);
+    assert_eq!(
+        (plan.launches[0].runner_class, plan.launches[0].count),
+        (1, 2)
+    );
+}
+
+#[test]
+fn close_to_the_limit_a_class_without_spot_makes_way_for_one_that_has_it() {
+    let situation = fleet()
+        .settings(r#"{"per_day":10}"#)
+        .class("arm", &["linux"])
+        .class("x64", &["linux"])
+        .offered("arm", (false, true))
+        .jobs(2, "app", &["linux"])
+        .spent(0.0, 8.6, 8.6)
+        .build();
+    let plan = decide(&situation).unwrap();
+    assert_eq!(
+        (plan.launches[0].runner_class, plan.launches[0].count),
+        (1, 2)
+    );
+}
+
+#[test]
 fn settings_that_make_no_sense_are_complained_about() {
     let settings = r#"{"per_day":-1,"spot_only_at":1.5}"#;
     let complaints = run::needs_to_scale_up::<Budget>(settings).unwrap_err();
@@ -135,7 +210,7 @@ fn every_property_holds_whatever_is_set() {
         r#"{"per_day":0}"#,
     ] {
         let options = Options {
-            limits_money: true,
+            alike: true,
             ..Options::with_settings(settings)
         };
         let found = check_scale_up(&decide, &options);

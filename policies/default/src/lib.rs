@@ -12,13 +12,9 @@
 
 pub mod settings;
 
-use std::collections::BTreeMap;
-
-use stoker_policy_sdk::about::{Complaint, Needs};
-use stoker_policy_sdk::blocks::capacity::Choice;
-use stoker_policy_sdk::blocks::{Launching, Retiring, stock};
+use stoker_policy_sdk::about::Needs;
+use stoker_policy_sdk::blocks::{Launching, Retiring, Tuned, stock};
 use stoker_policy_sdk::facts::Situation;
-use stoker_policy_sdk::settings::parse;
 use stoker_policy_sdk::{Policy, ScaleDown, ScaleUp, scale_down, scale_up};
 
 use crate::settings::{ScaleDownSettings, ScaleUpSettings};
@@ -39,32 +35,16 @@ impl ScaleUp for DefaultPolicy {
     type Settings = ScaleUpSettings;
 
     fn decide(situation: &Situation, settings: &ScaleUpSettings) -> Result<scale_up::Plan, String> {
-        let mut launching =
-            Launching::new(situation).own_maximum("max_runners", settings.max_runners);
-        let mut choices: BTreeMap<u32, Choice> = BTreeMap::new();
-        for (place, repository) in situation.repositories.iter().enumerate() {
-            let Some(text) = &repository.settings else {
-                continue;
-            };
-            let tuned: ScaleUpSettings = parse(text).map_err(|complaint| refusal(&complaint))?;
-            choices.insert(u32::try_from(place).unwrap_or(u32::MAX), tuned.choice());
-            // What it inherits is the scope's maximum, which is not the repository's own.
-            let own = tuned
-                .max_runners
-                .filter(|_| tuned.max_runners != settings.max_runners);
-            launching = launching.repository_maximum(place, own);
-        }
+        let tuned = Tuned::new(situation, settings)?;
+        let launching = Launching::new(situation).own_maximum("max_runners", settings.max_runners);
+        let mut launching = tuned.maxima(launching, |own| own.max_runners);
         for job in launching.open() {
             launching.launch_for(job);
         }
         for wanted in stock::wanted(situation, &settings.idle)? {
             launching.stock(wanted.class, wanted.count, wanted.reason);
         }
-        let scope = settings.choice();
-        Ok(launching.finish(|class, job| {
-            let tuned = job.and_then(|job| choices.get(&job.repository));
-            tuned.unwrap_or(&scope).of(class, job)
-        }))
+        Ok(launching.finish(|class, job| tuned.capacity(class, job, ScaleUpSettings::choice)))
     }
 
     fn needs(settings: &ScaleUpSettings) -> Needs {
@@ -94,10 +74,6 @@ impl ScaleDown for DefaultPolicy {
             time_zones: stock::zones(&settings.idle),
         }
     }
-}
-
-fn refusal(complaint: &Complaint) -> String {
-    stoker_policy_sdk::run::told(std::slice::from_ref(complaint))
 }
 
 stoker_policy_sdk::export!(DefaultPolicy: scale_up, scale_down);

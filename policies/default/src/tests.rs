@@ -1,6 +1,6 @@
 //! The rules, as claims.
 
-use stoker_policy_sdk::facts::{Capacity, RunnerPhase, Situation};
+use stoker_policy_sdk::facts::{Capacity, RunnerPhase, Situation, Visibility};
 use stoker_policy_sdk::testing::fleet;
 use stoker_policy_sdk::testing::properties::{Options, check_scale_down, check_scale_up};
 use stoker_policy_sdk::{run, scale_down, scale_up};
@@ -228,6 +228,69 @@ fn settings_that_are_not_understood_are_refused_and_named() {
     let stock = STOCK.replace("8-17", "8-99");
     let complaints = run::needs_to_scale_up::<DefaultPolicy>(&stock).unwrap_err();
     assert_eq!(complaints[0].at, "/idle/0/schedule");
+}
+
+#[test]
+fn a_repository_at_its_maximum_gets_no_runner_by_making_way_for_another() {
+    // An idle `large` is there for `app`'s job; `lib`'s can take nothing but a `large`.
+    let situation = fleet()
+        .settings("{}")
+        .class("small", &["linux"])
+        .class("large", &["linux", "big"])
+        .repository_maximum(Some(1))
+        .runner("small", RunnerPhase::Busy, 900)
+        .for_repository("app")
+        .runner("large", RunnerPhase::Idle, 400)
+        .job("app", &["linux"])
+        .job("lib", &["big"])
+        .build();
+    let plan = decide(&situation).unwrap();
+    assert_eq!(plan.launches.len(), 1);
+    let launch = &plan.launches[0];
+    assert_eq!((launch.runner_class, launch.count), (1, 1));
+    let served = situation.pending[launch.jobs[0] as usize].repository;
+    assert_eq!(situation.repositories[served as usize].name, "lib");
+}
+
+#[test]
+fn the_idle_stock_moves_no_job_to_a_dearer_runner() {
+    let mut situation = fleet()
+        .settings(
+            r#"{"idle":[{"schedule":"* * * * *","time_zone":"UTC","count":3,"class":"small"}]}"#,
+        )
+        .zone("UTC", 1, 9, 0)
+        .class("small", &["linux"])
+        .class_maximum(3)
+        .class("large", &["linux", "big"])
+        .job("app", &["linux"]);
+    for _ in 0..3 {
+        situation = situation.runner("small", RunnerPhase::Idle, 400);
+    }
+    let plan = decide(&situation.build()).unwrap();
+    assert_eq!(
+        plan.launches,
+        [],
+        "the job takes an idle `small`, and no more `small` may be had"
+    );
+    assert!(plan.deferrals[0].reason.contains("can take it"));
+}
+
+#[test]
+fn a_public_repository_that_gets_no_runners_takes_no_room_from_others() {
+    let mut situation = fleet()
+        .class("small", &["linux"])
+        .maximum(5)
+        .jobs(5, "open", &["linux"])
+        .waited(900)
+        .jobs(3, "shop", &["linux"])
+        .build();
+    // As the host shows it.
+    situation.repositories[0].visibility = Visibility::Public;
+    situation.repositories[0].left = 0;
+    let plan = decide(&situation).unwrap();
+    assert_eq!(plan.launches.iter().map(|l| l.count).sum::<u32>(), 3);
+    let told = plan.deferrals.iter().find(|d| d.jobs.len() == 5).unwrap();
+    assert!(told.reason.contains("public"), "{}", told.reason);
 }
 
 #[test]

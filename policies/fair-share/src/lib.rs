@@ -3,7 +3,8 @@
 //! When there is less room than jobs, runners are launched for the jobs of the highest priority first,
 //! and among equals for the repository that has least for its weight: what it has is the runners that
 //! serve it or were launched for it. Waiting raises a job's priority step by step (`ageing_seconds`) up to
-//! the highest that is configured, so that nothing waits for ever.
+//! the highest that is configured, and a repository that has no runner at all comes before every weight, so
+//! that nothing waits for ever.
 //!
 //! **What it can promise, and what not.** It decides for whom runners are *launched*. Which runner takes
 //! which job is GitHub's decision: any idle runner whose labels match may take any waiting job, of any
@@ -21,7 +22,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use stoker_policy_sdk::about::Complaint;
 use stoker_policy_sdk::blocks::capacity::{Choice, Preferred};
-use stoker_policy_sdk::blocks::{Launching, Pattern, launching};
+use stoker_policy_sdk::blocks::{Launching, Pattern, Tuned, index, launching};
 use stoker_policy_sdk::facts::{Job, Situation};
 use stoker_policy_sdk::{Policy, ScaleUp, scale_up};
 
@@ -38,7 +39,8 @@ pub struct Settings {
     /// Waiting this long, in seconds, raises a job's priority by one, up to the highest that is configured.
     /// 0: waiting raises nothing.
     pub ageing_seconds: u32,
-    /// The most runners that the scope may have. The operator's own maximum applies too.
+    /// The most runners that the scope may have; in a repository's own settings, the most that it may have.
+    /// The operator's own maxima apply too.
     pub max_runners: Option<u32>,
     /// The most runners that one repository may have.
     pub max_runners_per_repository: Option<u32>,
@@ -116,6 +118,14 @@ impl Priority {
 }
 
 impl Settings {
+    fn choice(&self) -> Choice {
+        Choice {
+            preferred: self.capacity,
+            on_demand_after_seconds: self.on_demand_after_seconds,
+            on_demand_after_interruption: self.on_demand_after_interruption,
+        }
+    }
+
     fn weight(&self, repository: &str) -> u32 {
         self.weights
             .iter()
@@ -161,16 +171,13 @@ impl ScaleUp for FairShare {
             launching =
                 launching.repository_maximum(repository, settings.max_runners_per_repository);
         }
+        let tuned = Tuned::new(situation, settings)?;
+        launching = tuned.maxima(launching, |own| own.max_runners);
         let mut shares = Shares::new(situation, settings);
         for (_, jobs) in by_priority(situation, settings, &launching.open()) {
             launch_fairly(&mut launching, &mut shares, jobs);
         }
-        let choice = Choice {
-            preferred: settings.capacity,
-            on_demand_after_seconds: settings.on_demand_after_seconds,
-            on_demand_after_interruption: settings.on_demand_after_interruption,
-        };
-        Ok(launching.finish(|class, job| choice.of(class, job)))
+        Ok(launching.finish(|class, job| tuned.capacity(class, job, Settings::choice)))
     }
 
     fn complaints(settings: &Settings) -> Vec<Complaint> {
@@ -190,11 +197,7 @@ impl ScaleUp for FairShare {
     }
 }
 
-fn index(reference: u32) -> usize {
-    usize::try_from(reference).unwrap_or(usize::MAX)
-}
-
-/// Waiting jobs by repository, in the situation's order.
+/// Waiting jobs by repository, the longest waiting first.
 type Queues = BTreeMap<usize, VecDeque<usize>>;
 
 /// The open jobs by priority, the highest first.
@@ -242,23 +245,29 @@ impl Shares {
         Self { have, weights }
     }
 
-    /// What a repository would have for its weight with one more runner: the lowest goes first.
+    /// What a repository would have for its weight with one more runner: the lowest goes first. One that
+    /// has none goes before all others, whatever their weights, so that nothing waits for ever.
     fn next(&self, repository: usize) -> u64 {
-        (self.have[repository] + 1) * SCALE / self.weights[repository]
+        match self.have[repository] {
+            0 => 0,
+            have => (have + 1) * SCALE / self.weights[repository],
+        }
     }
 }
 
 fn launch_fairly(launching: &mut Launching<'_>, shares: &mut Shares, mut queues: Queues) {
-    // Among equal shares, the job that has waited longest: jobs are in that order.
+    // Among equal shares, the job that has waited longest, then by the repository's name.
+    let situation = launching.situation();
     let turn = |shares: &Shares, repository: usize, queue: &VecDeque<usize>| {
-        let head = queue.front()?;
-        Some((shares.next(repository), *head, repository))
+        let head = *queue.front()?;
+        let waited = Reverse(situation.pending[head].waited);
+        Some((shares.next(repository), waited, repository, head))
     };
-    let mut turns: BTreeSet<(u64, usize, usize)> = queues
+    let mut turns: BTreeSet<(u64, Reverse<u32>, usize, usize)> = queues
         .iter()
         .filter_map(|(&repository, queue)| turn(shares, repository, queue))
         .collect();
-    while let Some((_, job, repository)) = turns.pop_first() {
+    while let Some((_, _, repository, job)) = turns.pop_first() {
         if launching.launch_for(job) {
             shares.have[repository] += 1;
         }

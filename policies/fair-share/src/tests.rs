@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use stoker_policy_sdk::facts::{RunnerPhase, Situation};
+use stoker_policy_sdk::facts::{Capacity, RunnerPhase, Situation};
 use stoker_policy_sdk::testing::properties::{Options, check_scale_up};
 use stoker_policy_sdk::testing::{Fleet, fleet};
 use stoker_policy_sdk::{run, scale_up};
@@ -116,6 +116,69 @@ fn a_weight_of_nothing_is_complained_about() {
     let complaints = run::needs_to_scale_up::<FairShare>(settings).unwrap_err();
     let places: Vec<&str> = complaints.iter().map(|c| c.at.as_str()).collect();
     assert_eq!(places, ["/weights/0/weight", "/default_weight"]);
+}
+
+#[test]
+fn a_repository_that_has_nothing_comes_before_any_weight() {
+    let mut situation = fleet()
+        .settings(r#"{"weights":[{"repository":"app","weight":20}]}"#)
+        .class("small", &["linux"])
+        .maximum(10)
+        .jobs(40, "app", &["linux"])
+        .jobs(1, "lib", &["linux"]);
+    for _ in 0..9 {
+        situation = situation
+            .runner("small", RunnerPhase::Busy, 600)
+            .for_repository("app");
+    }
+    let situation = situation.build();
+    let plan = decide(&situation).unwrap();
+    let served = situation.pending[plan.launches[0].jobs[0] as usize].repository;
+    assert_eq!(situation.repositories[served as usize].name, "lib");
+}
+
+#[test]
+fn where_the_operator_s_money_is_short_priorities_hold_all_the_same() {
+    let situation = fleet()
+        .settings(r#"{"priorities":[{"branch":"hotfix/*","priority":10}]}"#)
+        .class("small", &["linux"])
+        .jobs(20, "app", &["linux"])
+        .job("app", &["linux"])
+        .branch("hotfix/1")
+        .spend_left(0.3)
+        .build();
+    let plan = decide(&situation).unwrap();
+    let jobs: Vec<u32> = plan.launches.iter().flat_map(|l| l.jobs.clone()).collect();
+    assert_eq!(jobs.len(), 10);
+    let branch = |job: &u32| situation.pending[*job as usize].branch.as_str();
+    assert!(jobs.iter().any(|job| branch(job) == "hotfix/1"));
+}
+
+#[test]
+fn a_repository_s_own_settings_bind_its_own_jobs_alone() {
+    let situation = fleet()
+        .class("small", &["linux"])
+        .jobs(5, "app", &["linux"])
+        .jobs(5, "lib", &["linux"])
+        .tuned("app", r#"{"max_runners":2,"capacity":"on-demand"}"#)
+        .build();
+    let plan = decide(&situation).unwrap();
+    let of = |capacity| {
+        let launches = plan.launches.iter().filter(|l| l.capacity == capacity);
+        launches.map(|l| l.count).sum::<u32>()
+    };
+    assert_eq!((of(Capacity::OnDemand), of(Capacity::Spot)), (2, 5));
+}
+
+#[test]
+fn where_a_repository_has_a_maximum_every_property_holds_of_jobs_that_are_alike() {
+    for maximum in [1, 2, 3, 5] {
+        let options = Options {
+            alike: true,
+            ..Options::with_settings(&format!(r#"{{"max_runners_per_repository":{maximum}}}"#))
+        };
+        assert_eq!(check_scale_up(&decide, &options), [], "{maximum}");
+    }
 }
 
 #[test]

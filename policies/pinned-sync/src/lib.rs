@@ -4,8 +4,10 @@
 //!   usually withdrawn or mended within days.
 //! - A `pin` is offered whatever its age.
 //! - Nothing older than the floor (GitHub's minimum, or the owner's) is ever offered: GitHub would refuse
-//!   the runner. Where the soaked or pinned version is older, the oldest release above the floor is
-//!   offered, and the reason says that the soak or the pin was broken for it.
+//!   the runner. Where the pinned version is older, or nothing above the floor has soaked and what is
+//!   offered now is not above it either, the oldest release above the floor is offered, and the reason
+//!   says that the pin or the soak was broken for it.
+//! - Where nothing above the floor has soaked, what is offered now stays if it is above the floor.
 //! - The last `keep` versions that were mirrored stay, so that going back is a change of the pin alone.
 
 use std::cmp::Reverse;
@@ -77,7 +79,7 @@ impl RunnerSync for PinnedSync {
     fn decide(situation: &Situation, settings: &Settings) -> Result<Plan, String> {
         let candidates = candidates(situation, settings);
         let floor = floor(situation, settings);
-        let offer = offer(&candidates, settings, floor.as_ref())?;
+        let offer = offer(situation, &candidates, settings, floor.as_ref())?;
         let mut plan = Plan {
             mirror: offer.iter().cloned().collect(),
             delete: surplus(situation, settings, offer.as_ref()),
@@ -150,7 +152,9 @@ fn floor(situation: &Situation, settings: &Settings) -> Option<Version> {
         .max()
 }
 
+/// None: instances get what they get now.
 fn offer(
+    situation: &Situation,
     candidates: &[Candidate<'_>],
     settings: &Settings,
     floor: Option<&Version>,
@@ -161,12 +165,11 @@ fn offer(
             reason,
         })
     };
-    let supported =
-        |candidate: &Candidate<'_>| floor.is_none_or(|floor| candidate.version >= *floor);
+    let above = |version: &Version| floor.is_none_or(|floor| version >= floor);
     let of_channel = |candidate: &&Candidate<'_>| {
         settings.channel == Channel::Prerelease || !candidate.release.prerelease
     };
-    let (wanted, why) = if let Some(pin) = &settings.pin {
+    let broken = if let Some(pin) = &settings.pin {
         let pinned = pin.parse::<Version>().ok();
         let found = candidates
             .iter()
@@ -177,37 +180,42 @@ fn offer(
                      wanted: pin another, or remove the pin"
                 )
             })?;
-        (Some(found), "it is pinned".to_owned())
+        if above(&found.version) {
+            return Ok(choice(found, "it is pinned".to_owned()));
+        }
+        "the pinned one is not".to_owned()
     } else {
-        let soak = settings.soak_days.saturating_mul(86_400);
+        let days = settings.soak_days;
+        let soak = days.saturating_mul(86_400);
         let soaked = candidates
             .iter()
             .filter(of_channel)
             .find(|candidate| candidate.release.age >= soak);
-        let days = settings.soak_days;
-        (
-            soaked,
-            format!("the newest release that has been out for {days} days"),
-        )
-    };
-    if let Some(candidate) = wanted.filter(|candidate| supported(candidate)) {
-        return Ok(choice(candidate, why));
-    }
-    let broken = if settings.pin.is_some() {
-        "pinned"
-    } else {
-        "soaked"
+        if let Some(found) = soaked.filter(|candidate| above(&candidate.version)) {
+            let why = format!("the newest release that has been out for {days} days");
+            return Ok(choice(found, why));
+        }
+        // Time alone will soak a newer one; until then nothing is gained by going back.
+        let offered = situation.releases.iter().find(|release| release.offered);
+        let stays = offered.and_then(|release| release.version.parse().ok());
+        if stays.is_some_and(|version| above(&version)) {
+            return Ok(None);
+        }
+        match soaked {
+            Some(_) => "the soaked one is not".to_owned(),
+            None => format!("no release that counts has been out for {days} days"),
+        }
     };
     // The oldest that GitHub accepts: as far from the newest, untried one as can be.
     Ok(candidates
         .iter()
         .rev()
         .filter(of_channel)
-        .find(|candidate| floor.is_some() && supported(candidate))
+        .find(|candidate| floor.is_some() && above(&candidate.version))
         .and_then(|candidate| {
             choice(
                 candidate,
-                format!("the oldest release that is still supported: the {broken} one is not"),
+                format!("the oldest release that is still supported: {broken}"),
             )
         }))
 }

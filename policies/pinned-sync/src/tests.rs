@@ -112,6 +112,70 @@ fn what_github_would_refuse_is_never_offered_even_if_pin_or_soak_are_broken_for_
 }
 
 #[test]
+fn what_is_offered_and_supported_stays_until_something_supported_has_soaked() {
+    let releases = |offered: usize| {
+        let mut releases = vec![
+            release("2.331.0", 1),
+            release("2.330.0", 20),
+            release("2.329.0", 40),
+            release("2.328.0", 90),
+        ];
+        releases[offered].offered = true;
+        releases
+    };
+    let soak = r#"{"soak_days":60,"minimum_version":"2.329.0"}"#;
+    // None: instances get what they get now. That 2.328.0 has soaked does not help it.
+    let mut none_soaked = releases(1);
+    none_soaked.pop();
+    for releases in [releases(1), releases(0), none_soaked] {
+        let plan = decide(&situation(soak, releases)).unwrap();
+        assert_eq!(plan.offer, None);
+        assert!(
+            plan.notes[0].ends_with("instances get what they get now"),
+            "{:?}",
+            plan.notes
+        );
+    }
+    let (version, reason) = offered(&situation(soak, releases(3)));
+    assert_eq!(version, "2.329.0");
+    assert!(reason.contains("the soaked one is not"), "{reason}");
+}
+
+#[test]
+fn what_is_offered_and_not_supported_is_replaced_with_a_reason_that_is_true() {
+    let releases = vec![
+        release("2.331.0", 1),
+        release("2.330.0", 20),
+        release("2.329.0", 40),
+    ];
+    let soak = r#"{"soak_days":60,"minimum_version":"2.330.0"}"#;
+    let mut old = situation(soak, releases);
+    // Also where GitHub no longer says what it is.
+    for at_present in [Some("2.329.0"), Some("2.300.0-beta"), None] {
+        if let Some(version) = at_present {
+            old.releases[2].version = version.to_owned();
+        }
+        old.releases[2].offered = at_present.is_some();
+        let (version, reason) = offered(&old);
+        assert_eq!(version, "2.330.0");
+        assert_eq!(
+            reason,
+            "the oldest release that is still supported: no release that counts has been out for \
+             60 days"
+        );
+    }
+}
+
+#[test]
+fn a_pin_without_any_release_is_refused() {
+    let refused = decide(&situation(r#"{"pin":"2.331.0"}"#, Vec::new())).unwrap_err();
+    assert!(
+        refused.contains("2.331.0 is not among the releases"),
+        "{refused}"
+    );
+}
+
+#[test]
 fn a_release_without_the_platforms_that_are_wanted_does_not_count() {
     let settings = r#"{"platforms":["linux-arm64"]}"#;
     let mut both = release("2.330.0", 9);

@@ -78,7 +78,9 @@ macro_rules! export {
                 situation: $crate::facts::Situation,
             ) -> Result<$crate::scale_up::Plan, String> {
                 $crate::log_panics();
-                $crate::run::scale_up::<$policy>(&situation)
+                let plan = $crate::run::scale_up::<$policy>(&situation);
+                $crate::let_go(situation);
+                plan
             }
         }
         $crate::scale_up_part::export_scale_up_part!(Exported with_types_in $crate::scale_up_part);
@@ -89,7 +91,9 @@ macro_rules! export {
                 situation: $crate::facts::Situation,
             ) -> Result<$crate::scale_down::Plan, String> {
                 $crate::log_panics();
-                $crate::run::scale_down::<$policy>(&situation)
+                let plan = $crate::run::scale_down::<$policy>(&situation);
+                $crate::let_go(situation);
+                plan
             }
         }
         $crate::scale_down_part::export_scale_down_part!(Exported with_types_in $crate::scale_down_part);
@@ -100,7 +104,9 @@ macro_rules! export {
                 situation: $crate::sync::Situation,
             ) -> Result<$crate::sync::Plan, String> {
                 $crate::log_panics();
-                $crate::run::sync::<$policy>(&situation)
+                let plan = $crate::run::sync::<$policy>(&situation);
+                $crate::let_go(situation);
+                plan
             }
         }
         $crate::sync_part::export_sync_part!(Exported with_types_in $crate::sync_part);
@@ -112,6 +118,12 @@ pub fn no_needs() -> Needs {
     Needs {
         time_zones: Vec::new(),
     }
+}
+
+/// Lets a situation go without taking it apart: its memory goes with the call, and walking through
+/// thousands of jobs to free it would cost fuel for nothing.
+pub fn let_go<T>(situation: T) {
+    std::mem::forget(situation);
 }
 
 /// Has a panic logged, with its place, before the policy traps: the trap itself says nothing.

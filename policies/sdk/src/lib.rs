@@ -84,4 +84,4 @@ pub use bindings::sync_part::exports::stoker::policy::sync;
 pub use policy::{Policy, RunnerSync, ScaleDown, ScaleUp};
 
 #[doc(hidden)]
-pub use export::{log_panics, no_needs};
+pub use export::{let_go, log_panics, no_needs};

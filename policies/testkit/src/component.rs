@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use stoker_policy::artifact::{Admitted, Loaded, Uploaded};
 use stoker_policy::engine::Configuration;
 use stoker_policy::{Decided, Failure, Limits, SizeClass};
+use stoker_policy_sdk::testing::properties::Undecided;
 use stoker_policy_sdk::{facts, scale_down, scale_up, sync};
 
 use crate::convert;
@@ -128,6 +129,14 @@ impl Component {
         let (shown, basis) = convert::distribution(situation);
         let decided = self.loaded.sync(&shown, &basis, &self.limits)?;
         Ok(with(decided, convert::sync_plan))
+    }
+}
+
+/// A failure as the property checks have it.
+pub fn undecided(failure: Failure) -> Undecided {
+    match failure {
+        Failure::Refused(reason) => Undecided::Refused(reason),
+        other => Undecided::Failed(other.to_string()),
     }
 }
 

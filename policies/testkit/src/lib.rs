@@ -19,4 +19,4 @@
 mod component;
 pub mod convert;
 
-pub use component::{Component, OpenError};
+pub use component::{Component, OpenError, undecided};

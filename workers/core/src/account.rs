@@ -158,6 +158,7 @@ impl Account {
         refused: u32,
         now: Timestamp,
     ) {
+        self.roll(now);
         let fared = self.fared(class, capacity, now);
         fared.launched = fared.launched.saturating_add(launched);
         fared.refused = fared.refused.saturating_add(refused);

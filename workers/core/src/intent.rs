@@ -31,6 +31,15 @@ pub struct Intent {
     pub decided_at: Timestamp,
 }
 
+impl Intent {
+    /// For which repository its instance of that number (0 is the first) was launched: the one that the
+    /// policy named, else that of the job in its place.
+    pub fn launched_for(&self, number: usize) -> Option<RepositoryId> {
+        let of_job = || self.jobs.get(number).map(|job| job.repository);
+        self.launched_for.or_else(of_job)
+    }
+}
+
 /// Everything that a CreateFleet request is made of, so that it can be repeated to the letter even
 /// after the configuration has changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

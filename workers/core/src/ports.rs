@@ -126,7 +126,8 @@ pub trait Ledger: Send + Sync {
     /// those that are not on it, in one transaction. At most [`BOOKED_AT_ONCE`].
     ///
     /// # Errors
-    /// [`LedgerError::Conflict`] if the account was written meanwhile, perhaps by this very call, whose
+    /// [`LedgerError::Conflict`] if one of the runners is not on that list, or the account was written
+    /// meanwhile, perhaps by this very call, whose
     /// answer was lost: reading the scope again tells what is left to book.
     async fn book(
         &self,

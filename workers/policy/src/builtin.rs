@@ -40,21 +40,26 @@ pub(crate) fn sync(distribution: &Distribution, basis: &Basis) -> Result<SyncPla
     contract::sync_plan(plan, distribution)
 }
 
-/// What these rules are shown with those settings; the error says what they don't understand.
-pub(crate) fn basis(
-    decision: Decision,
-    settings: &str,
-    now: stoker_core::time::Timestamp,
-) -> Result<Basis, String> {
+/// What these rules need for those settings; the error says what they don't understand.
+pub(crate) fn needs(decision: Decision, settings: &str) -> Result<Needs, String> {
     let needs = match decision {
         Decision::ScaleUp => run::needs_to_scale_up::<DefaultPolicy>(settings),
         Decision::ScaleDown => run::needs_to_scale_down::<DefaultPolicy>(settings),
         Decision::Sync => run::needs_to_sync::<PinnedSync>(settings),
     }
     .map_err(|complaints| run::told(&complaints))?;
-    let needs = Needs {
+    Ok(Needs {
         time_zones: needs.time_zones,
-    };
+    })
+}
+
+/// What these rules are shown with those settings; the error says what they don't understand.
+pub(crate) fn basis(
+    decision: Decision,
+    settings: &str,
+    now: stoker_core::time::Timestamp,
+) -> Result<Basis, String> {
+    let needs = needs(decision, settings)?;
     Ok(Basis {
         settings: settings.to_owned(),
         zones: zones::times(now, &needs).map_err(|failure| failure.to_string())?,

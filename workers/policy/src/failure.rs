@@ -107,13 +107,25 @@ pub enum Failure {
     },
     /// It wanted more memory than it may have.
     #[error(
-        "the policy wanted more than {limit} bytes of memory, or larger tables, in \
-         `{call}` (the operator's POLICY_MAX_MEMORY_BYTES)"
+        "the policy wanted more than {limit} bytes of memory in `{call}` (the operator's \
+         POLICY_MAX_MEMORY_BYTES)"
     )]
     OutOfMemory {
         /// What was called.
         call: &'static str,
         /// What it may have.
+        limit: usize,
+    },
+    /// It wanted larger tables than it may have.
+    #[error(
+        "the policy wanted more than {limit} elements in its tables in `{call}`: a table has the functions \
+         that are called by address, and only an interpreter brings so many (the operator's \
+         POLICY_SIZE_CLASS=large)"
+    )]
+    TablesTooLarge {
+        /// What was called.
+        call: &'static str,
+        /// What it may have, all tables together.
         limit: usize,
     },
     /// It logged without end.
@@ -203,6 +215,7 @@ impl Failure {
             Self::Instantiation(_) => "instantiation",
             Self::OutOfFuel { .. } => "out-of-fuel",
             Self::OutOfMemory { .. } => "out-of-memory",
+            Self::TablesTooLarge { .. } => "tables-too-large",
             Self::LoggedTooMuch { .. } => "logged-too-much",
             Self::StackOverflow { .. } => "stack-overflow",
             Self::Trapped { .. } => "trapped",

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::future::join_all;
+use stoker_core::ids::ArtifactDigest;
 use stoker_core::plan::PolicyLevel;
 use stoker_core::ports::{Fetched, PolicyStore, PolicyStoreError, RepositoryFolder};
 use stoker_core::situation::ScopeName;
@@ -60,6 +61,20 @@ pub(crate) fn places(scope: &ScopeName) -> Vec<Place> {
 struct Object {
     tag: String,
     bytes: Arc<Vec<u8>>,
+    /// Taken when it was fetched: that takes a while for a large component.
+    digest: ArtifactDigest,
+}
+
+impl Object {
+    async fn fetched(tag: String, bytes: Vec<u8>) -> Self {
+        let bytes = Arc::new(bytes);
+        let all = Arc::clone(&bytes);
+        let digest = tokio::task::spawn_blocking(move || ArtifactDigest::of(&all))
+            .await
+            // Only where the runtime shuts down.
+            .unwrap_or_else(|_| ArtifactDigest::of(&bytes));
+        Self { tag, bytes, digest }
+    }
 }
 
 /// What was found at a place.
@@ -67,8 +82,15 @@ struct Object {
 pub(crate) struct Found {
     pub(crate) level: PolicyLevel,
     pub(crate) folder: String,
-    pub(crate) policy: Option<Arc<Vec<u8>>>,
+    pub(crate) policy: Option<PolicyFile>,
     pub(crate) settings: Option<SettingsFile>,
+}
+
+/// A component as it was read.
+#[derive(Debug, Clone)]
+pub(crate) struct PolicyFile {
+    pub(crate) bytes: Arc<Vec<u8>>,
+    pub(crate) digest: ArtifactDigest,
 }
 
 /// A settings file as it was read.
@@ -98,6 +120,15 @@ pub(crate) struct Folders {
     pub(crate) stale: Option<PolicyStoreError>,
 }
 
+impl Folders {
+    /// Whether there is a policy on that level, whatever it decides.
+    pub(crate) fn have_policy(&self, level: PolicyLevel) -> bool {
+        self.found
+            .iter()
+            .any(|found| found.level == level && found.policy.is_some())
+    }
+}
+
 /// Reads policies and settings, and remembers what it read (never that it could not).
 pub(crate) struct Reader {
     store: Arc<dyn PolicyStore>,
@@ -108,7 +139,7 @@ pub(crate) struct Reader {
 }
 
 /// What there is at a path; the error comes with what there was before, if that is known.
-type Read = Result<Option<Arc<Vec<u8>>>, (PolicyStoreError, Option<Option<Arc<Vec<u8>>>>)>;
+type Read = Result<Option<Object>, (PolicyStoreError, Option<Option<Object>>)>;
 
 impl Reader {
     pub(crate) fn new(store: Arc<dyn PolicyStore>) -> Self {
@@ -131,7 +162,7 @@ impl Reader {
         let mut found = Vec::with_capacity(places.len());
         for place in places {
             let mut next = || match objects.next() {
-                Some(Ok(bytes)) => Ok(bytes),
+                Some(Ok(object)) => Ok(object),
                 Some(Err((error, Some(before)))) => {
                     stale = Some(error);
                     Ok(before)
@@ -142,10 +173,13 @@ impl Reader {
             found.push(Found {
                 level: place.level,
                 folder: place.folder.clone(),
-                policy: next()?,
-                settings: next()?.map(|bytes| SettingsFile {
+                policy: next()?.map(|object| PolicyFile {
+                    bytes: object.bytes,
+                    digest: object.digest,
+                }),
+                settings: next()?.map(|object| SettingsFile {
                     path: place.settings(),
-                    bytes,
+                    bytes: object.bytes,
                 }),
             });
         }
@@ -173,14 +207,14 @@ impl Reader {
             }
         }
         for (place, path, read) in join_all(wanted).await {
-            let bytes = match read {
-                Ok(bytes) => bytes,
+            let object = match read {
+                Ok(object) => object,
                 Err((error, before)) => {
                     stale = Some(error);
                     before.flatten()
                 }
             };
-            if let Some(bytes) = bytes {
+            if let Some(Object { bytes, .. }) = object {
                 tuning.settings.push((place, SettingsFile { path, bytes }));
             }
         }
@@ -213,17 +247,11 @@ impl Reader {
         let now = match self.store.fetch(&path, tag).await {
             Ok(Fetched::Unchanged) => before,
             Ok(Fetched::Absent) => None,
-            Ok(Fetched::Found { bytes, tag }) => Some(Object {
-                tag,
-                bytes: Arc::new(bytes),
-            }),
-            Err(error) => {
-                return Err((error, known.map(|object| object.map(|object| object.bytes))));
-            }
+            Ok(Fetched::Found { bytes, tag }) => Some(Object::fetched(tag, bytes).await),
+            Err(error) => return Err((error, known)),
         };
-        let bytes = now.as_ref().map(|object| Arc::clone(&object.bytes));
-        self.known().insert(path, now);
-        Ok(bytes)
+        self.known().insert(path, now.clone());
+        Ok(now)
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, HashMap<String, Option<Object>>> {

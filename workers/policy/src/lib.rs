@@ -7,9 +7,10 @@
 //!
 //! A policy goes through stages, each a type ([`artifact`]): bytes → uploaded → admitted → loaded → a
 //! decision. What is between the component's types and core's is the contract, one module per version
-//! (`contract`). [`host::PolicyHost`] finds the policy that decides (`folders`, `settings`), runs it
-//! (`run`), and answers for it when it fails (`health`, then the built-in rules, `builtin`), with the
-//! reason ([`failure`]).
+//! (`contract`). [`host::PolicyHost`] finds the policy that decides (`folders`, `settings`), makes it
+//! ready (`ready`), adds what repositories set for their own jobs (`tuning`, `zones`), runs it (`run`),
+//! and answers for it when it fails (`health`, then the built-in rules, `builtin`), with the reason
+//! ([`failure`]).
 //!
 //! Without the feature `compiler` there is no Cranelift in it.
 
@@ -23,9 +24,11 @@ mod folders;
 mod health;
 pub mod host;
 pub mod limits;
+mod ready;
 mod run;
 pub mod self_check;
 mod settings;
+mod tuning;
 mod zones;
 
 pub use contract::{Decision, Description, Needs, Spoken, Version};

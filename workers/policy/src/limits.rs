@@ -21,7 +21,7 @@ pub struct Limits {
     pub fuel_each: u64,
     /// Bytes of all linear memories together.
     pub memory_bytes: usize,
-    /// Elements of one table.
+    /// Elements of all tables together.
     pub table_elements: usize,
     /// Bytes that the policy may hand to the host in one call: bounds a plan of endless strings. As many
     /// again for all that it logs in one call.

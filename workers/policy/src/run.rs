@@ -8,11 +8,15 @@ use stoker_core::situation::Situation;
 use wasmtime::{Engine, ResourceLimiter, Store, Trap};
 
 use crate::contract::tame::tame;
-use crate::contract::{Answer, Contract, Decision, Description, Needs};
+use crate::contract::{Answer, Complaint, Contract, Decision, Description, Needs};
 use crate::failure::Failure;
 use crate::limits::{
     CORE_ITEMS, HANDLES, LOG_LINE, Limits, MOST_COMPLAINTS, MOST_NOTES, MOST_ZONES, SCHEMA_BYTES,
 };
+
+/// How many jobs or runners a repository with settings of its own counts for: they are as large as the
+/// scope's, and are read and shown once more.
+const ITEMS_PER_TUNED_REPOSITORY: usize = 10;
 
 /// How much a log line matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,13 +26,21 @@ pub(crate) enum LogLevel {
     Warning,
 }
 
+/// What was to grow beyond its limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Refused {
+    Memory,
+    Tables,
+}
+
 /// What the host keeps during one call.
 pub(crate) struct Guest {
     memory_bytes: usize,
     memory_used: usize,
     table_elements: usize,
-    /// Memory or tables were refused: the trap that follows has this cause.
-    refused: bool,
+    table_used: usize,
+    /// What was refused to grow: the trap that follows has this cause.
+    refused: Option<Refused>,
     /// Bytes that may still be logged. The host does work for each line that the guest's fuel does not
     /// pay for.
     log_left: usize,
@@ -44,7 +56,8 @@ impl Guest {
             memory_bytes: limits.memory_bytes,
             memory_used: 0,
             table_elements: limits.table_elements,
-            refused: false,
+            table_used: 0,
+            refused: None,
             log_left: limits.handed_back_bytes,
             shouted: false,
             notes: VecDeque::new(),
@@ -83,7 +96,7 @@ impl ResourceLimiter for Guest {
         // All memories count together, or a component could bring fifty of them.
         let used = self.memory_used + desired.saturating_sub(current);
         if used > self.memory_bytes {
-            self.refused = true;
+            self.refused = Some(Refused::Memory);
             // A trap, and not the -1 that a guest may handle in its own way.
             return Err(wasmtime::Error::msg("memory limit"));
         }
@@ -93,14 +106,17 @@ impl ResourceLimiter for Guest {
 
     fn table_growing(
         &mut self,
-        _current: usize,
+        current: usize,
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        if desired > self.table_elements {
-            self.refused = true;
+        // All tables count together, as memories do.
+        let used = self.table_used + desired.saturating_sub(current);
+        if used > self.table_elements {
+            self.refused = Some(Refused::Tables);
             return Err(wasmtime::Error::msg("table limit"));
         }
+        self.table_used = used;
         Ok(true)
     }
 
@@ -161,7 +177,7 @@ impl Call<'_> {
         store.set_max_component_handles(HANDLES);
         store
             .set_fuel(self.fuel)
-            .map_err(|error| Failure::Instantiation(one_line(&error)))?;
+            .map_err(|error| Failure::Instantiation(tame(one_line(&error))))?;
         let answer = call(&mut store).map_err(|error| self.failure(&store, &error))?;
         let cost = Cost {
             fuel: self.fuel - store.get_fuel().unwrap_or(0),
@@ -193,11 +209,20 @@ impl Call<'_> {
     /// What a call that did not return means.
     fn failure(&self, store: &Store<Guest>, error: &wasmtime::Error) -> Failure {
         let call = self.name;
-        if store.data().refused {
-            return Failure::OutOfMemory {
-                call,
-                limit: self.limits.memory_bytes,
-            };
+        match store.data().refused {
+            Some(Refused::Memory) => {
+                return Failure::OutOfMemory {
+                    call,
+                    limit: self.limits.memory_bytes,
+                };
+            }
+            Some(Refused::Tables) => {
+                return Failure::TablesTooLarge {
+                    call,
+                    limit: self.limits.table_elements,
+                };
+            }
+            None => {}
         }
         if store.data().shouted {
             return Failure::LoggedTooMuch {
@@ -267,21 +292,50 @@ pub(crate) fn describe(contract: &dyn Contract, limits: &Limits) -> Result<Descr
     })
 }
 
+/// What a policy said of settings.
+pub(crate) struct Asked {
+    /// What it needs for them, or why it can't use them.
+    pub(crate) answer: Result<Needs, Failure>,
+    /// What it cost. A call that failed counts as all that it might have used.
+    pub(crate) fuel: u64,
+    /// It would say the same again.
+    pub(crate) lasting: bool,
+}
+
 /// Asks a policy whether it accepts settings, and what it needs for them.
 pub(crate) fn needs(
     contract: &dyn Contract,
     decision: Decision,
     settings: &str,
     limits: &Limits,
-) -> Result<Needs, Failure> {
+) -> Asked {
     let call = Call {
         name: "validate-settings",
         fuel: limits.fuel_base,
         limits,
     };
-    let (answer, _, _) = call.make(contract.engine(), |store| {
+    let said = call.make(contract.engine(), |store| {
         contract.validate_settings(store, decision, settings)
-    })?;
+    });
+    match said {
+        Ok((answer, _, cost)) => Asked {
+            answer: understood(&call, answer),
+            fuel: cost.fuel,
+            lasting: true,
+        },
+        Err(failure) => Asked {
+            fuel: call.fuel,
+            // Unlike a trap or a limit, these can be the host's: there was no memory for a store.
+            lasting: !matches!(
+                failure,
+                Failure::BadOutput { .. } | Failure::Instantiation(_)
+            ),
+            answer: Err(failure),
+        },
+    }
+}
+
+fn understood(call: &Call<'_>, answer: Result<Needs, Vec<Complaint>>) -> Result<Needs, Failure> {
     let needs = answer.map_err(|complaints| {
         let told: Vec<String> = complaints
             .into_iter()
@@ -309,7 +363,10 @@ pub(crate) fn needs(
             ),
         });
     }
-    Ok(needs)
+    // They are remembered, and no zone has a name that this changes.
+    Ok(Needs {
+        time_zones: needs.time_zones.into_iter().map(tame).collect(),
+    })
 }
 
 /// Asks a policy which runners to launch.
@@ -320,7 +377,7 @@ pub(crate) fn scale_up(
     basis: &Basis,
     limits: &Limits,
 ) -> Result<Decided<Plan>, Failure> {
-    about(Decision::ScaleUp, situation, limits).decide(contract.engine(), |store| {
+    about(Decision::ScaleUp, situation, basis, limits).decide(contract.engine(), |store| {
         contract.scale_up(store, situation, level, basis)
     })
 }
@@ -333,15 +390,24 @@ pub(crate) fn scale_down(
     basis: &Basis,
     limits: &Limits,
 ) -> Result<Decided<ScaleDownPlan>, Failure> {
-    about(Decision::ScaleDown, situation, limits).decide(contract.engine(), |store| {
+    about(Decision::ScaleDown, situation, basis, limits).decide(contract.engine(), |store| {
         contract.scale_down(store, situation, level, basis)
     })
 }
 
-fn about<'a>(decision: Decision, situation: &Situation, limits: &'a Limits) -> Call<'a> {
+fn about<'a>(
+    decision: Decision,
+    situation: &Situation,
+    basis: &Basis,
+    limits: &'a Limits,
+) -> Call<'a> {
+    let tuned = basis
+        .repository_settings
+        .len()
+        .saturating_mul(ITEMS_PER_TUNED_REPOSITORY);
     Call {
         name: decision.as_str(),
-        fuel: limits.fuel(situation.pending.len() + situation.runners.len()),
+        fuel: limits.fuel(situation.pending.len() + situation.runners.len() + tuned),
         limits,
     }
 }
@@ -361,4 +427,51 @@ pub(crate) fn sync(
     call.decide(contract.engine(), |store| {
         contract.sync(store, distribution, basis)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::SizeClass;
+    use crate::engine::Configuration;
+
+    /// What the failure is of a call that grows its tables or memories so, one after another.
+    fn growing(grow: impl Fn(&mut Guest, usize) -> wasmtime::Result<bool>, each: usize) -> Failure {
+        let limits = SizeClass::Small.limits();
+        let call = Call {
+            name: "scale-up",
+            fuel: 1,
+            limits: &limits,
+        };
+        let engine = Configuration::STANDARD.engine().unwrap();
+        let made = call.make(&engine, |store| {
+            for _ in 0..2 {
+                grow(store.data_mut(), each)?;
+            }
+            Ok(())
+        });
+        made.unwrap_err()
+    }
+
+    #[test]
+    fn tables_count_all_together_and_their_refusal_is_no_lack_of_memory() {
+        let limits = SizeClass::Small.limits();
+        let tables = growing(
+            |guest, size| guest.table_growing(0, size, None),
+            limits.table_elements / 2 + 1,
+        );
+        assert_eq!(tables.cause(), "tables-too-large");
+        assert!(
+            tables
+                .to_string()
+                .contains("more than 20000 elements in its tables"),
+            "{tables}"
+        );
+        let memories = growing(
+            |guest, size| guest.memory_growing(0, size, None),
+            limits.memory_bytes / 2 + 1,
+        );
+        assert_eq!(memories.cause(), "out-of-memory");
+        assert!(!memories.to_string().contains("tables"), "{memories}");
+    }
 }

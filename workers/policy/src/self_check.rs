@@ -41,10 +41,12 @@ pub struct Trial {
     pub outcome: Result<Cost, Failure>,
 }
 
-/// Tries every decision that a policy takes, with those settings.
+/// Tries every decision that a policy takes, with those settings; `classes` names those that the settings
+/// speak of, which the situations are to have.
 pub fn self_check(
     policy: &Loaded,
     settings: impl Fn(Decision) -> String,
+    classes: &[String],
     limits: &Limits,
 ) -> Vec<Trial> {
     let mut trials = Vec::new();
@@ -73,7 +75,7 @@ pub fn self_check(
             continue;
         }
         for (jobs, runners) in SIZES {
-            let situation = situation(jobs, runners);
+            let situation = situation_with(jobs, runners, classes);
             let outcome = if decision == Decision::ScaleUp {
                 let decided = policy.scale_up(&situation, level, &basis, limits);
                 decided.map(|decided| decided.cost)
@@ -89,8 +91,13 @@ pub fn self_check(
 
 /// So many jobs of ten repositories wait for three classes, and so many runners are about.
 pub fn situation(jobs: usize, runners: usize) -> Situation {
+    situation_with(jobs, runners, &[])
+}
+
+/// The same with more classes.
+fn situation_with(jobs: usize, runners: usize, more: &[String]) -> Situation {
     let count = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
-    let classes = classes();
+    let classes = classes(more);
     let sets: [&[&str]; 3] = [
         &["linux", "self-hosted"],
         &["arm64", "linux", "self-hosted"],
@@ -191,7 +198,7 @@ pub fn situation(jobs: usize, runners: usize) -> Situation {
     }
 }
 
-fn classes() -> Classes {
+fn classes(more: &[String]) -> Classes {
     let class = |name: &str, labels: &[&str], spot: f64| RunnerClass {
         name: ClassName(name.to_owned()),
         labels: labels.iter().map(|&label| label.to_owned()).collect(),
@@ -204,11 +211,16 @@ fn classes() -> Classes {
         on_demand_price: Some(3.0 * spot),
         attributes: BTreeMap::new(),
     };
-    let all = vec![
+    let mut all = vec![
         class("small", &["self-hosted", "linux"], 0.04),
         class("arm", &["self-hosted", "linux", "arm64"], 0.05),
         class("large", &["self-hosted", "linux", "large"], 0.16),
     ];
+    for name in more {
+        if !all.iter().any(|known| known.name.0 == *name) && !name.is_empty() {
+            all.push(class(name, &["self-hosted", "linux", name], 0.64));
+        }
+    }
     // Names, labels and prices are there: it is the list above that is checked.
     Classes::new(all).unwrap_or_else(|problem| unreachable!("{problem}"))
 }

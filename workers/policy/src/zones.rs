@@ -8,11 +8,12 @@ use stoker_core::plan::ZoneTime;
 use crate::contract::Needs;
 use crate::contract::tame::tame;
 use crate::failure::Failure;
+use crate::limits::MOST_ZONES;
 
 /// How far ahead a change of the offset is told.
 const FORESIGHT: SignedDuration = SignedDuration::from_hours(7 * 24);
 
-/// The time in all the zones, in their order.
+/// The time in all the zones, each once, in their order.
 ///
 /// # Errors
 /// [`Failure::UnknownZone`] names the one that does not exist.
@@ -20,11 +21,39 @@ pub(crate) fn times(
     now: stoker_core::time::Timestamp,
     needs: &Needs,
 ) -> Result<Vec<ZoneTime>, Failure> {
-    needs
-        .time_zones
-        .iter()
-        .map(|zone| time(now, zone))
-        .collect()
+    let mut times = Vec::new();
+    for zone in &needs.time_zones {
+        if !is_told(&times, zone) {
+            times.push(time(now, zone)?);
+        }
+    }
+    Ok(times)
+}
+
+/// Adds the time in the zones that are not told yet, all of them or none.
+///
+/// # Errors
+/// Which of them does not exist, or that they are too many with those that are told.
+pub(crate) fn add(
+    told: &mut Vec<ZoneTime>,
+    now: stoker_core::time::Timestamp,
+    needs: &Needs,
+) -> Result<(), String> {
+    let mut new = times(now, needs).map_err(|failure| failure.to_string())?;
+    new.retain(|time| !is_told(told, &time.zone));
+    let all = told.len() + new.len();
+    if all > MOST_ZONES {
+        return Err(format!(
+            "with the zones that it asks for, the time would be told in {all}, and {MOST_ZONES} are the \
+             most of one decision"
+        ));
+    }
+    told.append(&mut new);
+    Ok(())
+}
+
+fn is_told(told: &[ZoneTime], zone: &str) -> bool {
+    told.iter().any(|time| time.zone == zone)
 }
 
 fn time(now: stoker_core::time::Timestamp, zone: &str) -> Result<ZoneTime, Failure> {
@@ -115,5 +144,30 @@ mod tests {
             assert!(matches!(told, Failure::UnknownZone(_)), "{told}");
             assert!(!told.to_string().contains('\u{1b}'));
         }
+    }
+
+    #[test]
+    fn a_zone_is_told_once_and_those_that_do_not_fit_are_left_out_together() {
+        let now = stoker_core::time::Timestamp(1_800_000_000);
+        let needs = |zones: &[&str]| Needs {
+            time_zones: zones.iter().map(|&zone| zone.to_owned()).collect(),
+        };
+        let names = |told: &[ZoneTime]| -> Vec<String> {
+            told.iter().map(|time| time.zone.clone()).collect()
+        };
+        let mut told = times(now, &needs(&["UTC", "Europe/Rome", "UTC"])).unwrap();
+        add(&mut told, now, &needs(&["Asia/Tokyo", "UTC", "Asia/Tokyo"])).unwrap();
+        assert_eq!(names(&told), ["UTC", "Europe/Rome", "Asia/Tokyo"]);
+        let unknown = add(&mut told, now, &needs(&["Asia/Seoul", "Europe/Atlantis"]));
+        assert!(unknown.unwrap_err().contains("Europe/Atlantis"));
+        let many: Vec<String> = (1..=11)
+            .flat_map(|hours| [format!("Etc/GMT+{hours}"), format!("Etc/GMT-{hours}")])
+            .collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        let problem = add(&mut told, now, &needs(&many)).unwrap_err();
+        assert!(problem.contains("in 25, and 24"), "{problem}");
+        assert_eq!(told.len(), 3);
+        add(&mut told, now, &needs(&many[1..])).unwrap();
+        assert_eq!(told.len(), MOST_ZONES);
     }
 }

@@ -70,6 +70,17 @@ impl Matching {
         moved
     }
 
+    /// Takes a free place of a kind without moving anybody. Whether there was one.
+    pub fn take_free(&mut self, kind: usize) -> bool {
+        match self.free.get_mut(kind) {
+            Some(free) if *free > 0 && !self.closed[kind] => {
+                *free -= 1;
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// Free places of a kind.
     pub fn free(&self, kind: usize) -> u32 {
         self.free.get(kind).copied().unwrap_or(0)

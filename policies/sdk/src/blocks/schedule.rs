@@ -8,14 +8,17 @@ use serde::{Deserialize, Deserializer, de};
 
 use crate::facts::ZoneTime;
 
-/// The minutes in which something is wanted: `minute hour day-of-month month day-of-week`, each `*`, a
-/// number, a range, a list of these, with a step (`*/15`), months and days also by name.
+/// The minutes in which something is wanted: `minute hour day-of-month month day-of-week`. Each is `*`, a
+/// number, a range, or a list of these, months and days also by name. A range may go over the end
+/// (`22-6`, `fri-mon`). A step goes with `*` or a range, and counts from where that begins: `*/15`,
+/// `8-18/2`.
 ///
 /// Unlike a crontab's, it does not name moments at which something begins but all the minutes during
 /// which it lasts: `* 8-17 * * mon-fri` is every minute from 8:00 to 17:59 on working days. A policy has
 /// no memory of a beginning; it can only look at the clock.
 ///
-/// Where both days are restricted, either will do, as in every cron. 0 and 7 are Sunday.
+/// Where both days are restricted, either will do, as in every cron; a day that begins with `*`, such as
+/// `*/2`, does not count as restricted, and then both must match. 0 and 7 are Sunday.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schedule {
     text: String,
@@ -32,6 +35,9 @@ struct Field {
     name: &'static str,
     first: u8,
     last: u8,
+    /// How many values there are until they begin anew: in a week there is one Sunday, though it has two
+    /// numbers.
+    cycle: u8,
     names: &'static [&'static str],
 }
 
@@ -39,24 +45,28 @@ const MINUTE: Field = Field {
     name: "minute",
     first: 0,
     last: 59,
+    cycle: 60,
     names: &[],
 };
 const HOUR: Field = Field {
     name: "hour",
     first: 0,
     last: 23,
+    cycle: 24,
     names: &[],
 };
 const DAY: Field = Field {
     name: "day of the month",
     first: 1,
     last: 31,
+    cycle: 31,
     names: &[],
 };
 const MONTH: Field = Field {
     name: "month",
     first: 1,
     last: 12,
+    cycle: 12,
     names: &[
         "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec",
     ],
@@ -65,6 +75,7 @@ const WEEKDAY: Field = Field {
     name: "day of the week",
     first: 0,
     last: 7,
+    cycle: 7,
     names: &["sun", "mon", "tue", "wed", "thu", "fri", "sat"],
 };
 
@@ -76,7 +87,7 @@ impl Field {
         };
         format!(
             "the {} `{text}` is not understood: use `*`, {} to {}{names}, ranges (`a-b`), lists (`a,b`) \
-             and steps (`*/n`)",
+             and steps (`*/n`, `a-b/n`)",
             self.name, self.first, self.last
         )
     }
@@ -93,43 +104,53 @@ impl Field {
             .filter(|value| (self.first..=self.last).contains(value))
     }
 
-    /// One element of a list: what it starts with, ends with, and the step.
-    fn element(&self, text: &str) -> Option<(u8, u8, u8)> {
+    /// One element of a field's list: what it starts with, ends with, and the step.
+    fn element(&self, text: &str, whole: &str) -> Result<(u8, u8, u8), String> {
+        let problem = || self.problem(whole);
+        let value = |text| self.value(text).ok_or_else(problem);
         let (range, step) = match text.split_once('/') {
-            Some((range, step)) => (range, step.parse().ok().filter(|step| *step > 0)?),
-            None => (text, 1),
+            Some((range, step)) => (range, Some(step)),
+            None => (text, None),
         };
-        if range == "*" {
-            return Some((self.first, self.last, step));
-        }
         let (first, last) = match range.split_once('-') {
-            Some((first, last)) => (self.value(first)?, self.value(last)?),
-            // `5/10` is from 5 on, as in every cron.
-            None if step > 1 => (self.value(range)?, self.last),
-            None => (self.value(range)?, self.value(range)?),
+            Some((first, last)) => (value(first)?, value(last)?),
+            None if range == "*" => (self.first, self.last),
+            None => {
+                let only = value(range)?;
+                // Crons differ on whether `5/10` is 5 alone or from 5 on.
+                if let Some(step) = step {
+                    return Err(format!(
+                        "the {} `{text}` has a step after a single number: a step goes with `*` or a \
+                         range, such as `{range}-{}/{step}`",
+                        self.name, self.last
+                    ));
+                }
+                (only, only)
+            }
         };
-        // `fri-mon` and `22-6` go over the end.
-        Some((first, last, step))
+        let step = match step {
+            None => 1,
+            Some(step) => step
+                .parse()
+                .ok()
+                .filter(|step| *step > 0)
+                .ok_or_else(problem)?,
+        };
+        Ok((first, last, step))
     }
 
     fn parse(&self, text: &str) -> Result<u64, String> {
         let mut bits = 0;
         for element in text.split(',') {
-            let (first, last, step) = self.element(element).ok_or_else(|| self.problem(text))?;
-            let within = |value: &u8| {
-                if first <= last {
-                    (first..=last).contains(value)
-                } else {
-                    *value >= first || *value <= last
-                }
+            let (first, last, step) = self.element(element, text)?;
+            // `fri-mon` and `22-6` go over the end.
+            let end = if first <= last {
+                last
+            } else {
+                last + self.cycle
             };
-            let width = self.last - self.first + 1;
-            for value in (self.first..=self.last).filter(within) {
-                // Steps count from the range's beginning, over the end too.
-                let along = (value + width - first) % width;
-                if along.is_multiple_of(step) {
-                    bits |= 1_u64 << value;
-                }
+            for value in (first..=end).step_by(step.into()) {
+                bits |= 1_u64 << (self.first + (value - self.first) % self.cycle);
             }
         }
         Ok(bits)
@@ -150,19 +171,15 @@ impl Schedule {
                 fields.len()
             ));
         };
-        let mut weekdays = WEEKDAY.parse(weekday)?;
-        if weekdays & (1 << 7) != 0 {
-            weekdays |= 1;
-        }
         Ok(Self {
             text: text.to_owned(),
             minutes: MINUTE.parse(minute)?,
             hours: HOUR.parse(hour)?,
             days: DAY.parse(day)?,
             months: MONTH.parse(month)?,
-            weekdays,
-            any_day: day == "*",
-            any_weekday: weekday == "*",
+            weekdays: WEEKDAY.parse(weekday)?,
+            any_day: day.starts_with('*'),
+            any_weekday: weekday.starts_with('*'),
         })
     }
 
@@ -275,8 +292,40 @@ mod tests {
     fn steps_count_from_where_the_range_begins() {
         assert!(matches("*/15 * * * *", &at(1, 4, 1, 0, 45)));
         assert!(!matches("*/15 * * * *", &at(1, 4, 1, 0, 46)));
-        assert!(matches("5/20 * * * *", &at(1, 4, 1, 0, 25)));
-        assert!(!matches("5/20 * * * *", &at(1, 4, 1, 0, 20)));
+        assert!(matches("5-59/20 * * * *", &at(1, 4, 1, 0, 25)));
+        assert!(!matches("5-59/20 * * * *", &at(1, 4, 1, 0, 20)));
+    }
+
+    #[test]
+    fn a_day_field_that_begins_with_a_star_does_not_restrict() {
+        // Odd days that are Mondays, not odd days or Mondays.
+        for both in ["* * */2 * mon", "* * */2,30 * mon"] {
+            assert!(matches(both, &at(1, 11, 1, 0, 0)), "{both}");
+            assert!(!matches(both, &at(1, 4, 1, 0, 0)), "{both}");
+            assert!(!matches(both, &at(2, 5, 1, 0, 0)), "{both}");
+        }
+        assert!(matches("* * 4 * */2", &at(4, 4, 1, 0, 0)));
+        assert!(!matches("* * 4 * */2", &at(3, 4, 1, 0, 0)));
+        assert!(!matches("* * 4 * */2", &at(4, 5, 1, 0, 0)));
+    }
+
+    #[test]
+    fn a_week_that_is_stepped_through_has_seven_days() {
+        for (text, wanted) in [
+            ("6-2/2", &[1, 6][..]),
+            ("sat-tue/2", &[1, 6]),
+            ("fri-thu/3", &[1, 4, 5]),
+            ("7-3/2", &[2, 7]),
+            ("0-7/7", &[7]),
+            ("*/2", &[2, 4, 6, 7]),
+            ("6-7", &[6, 7]),
+        ] {
+            let expression = format!("* * * * {text}");
+            let found: Vec<u8> = (1..=7)
+                .filter(|&day| matches(&expression, &at(day, day, 1, 0, 0)))
+                .collect();
+            assert_eq!(found, wanted, "{text}");
+        }
     }
 
     #[test]
@@ -292,6 +341,13 @@ mod tests {
             ("* * * foo *", "or `jan` to `dec`"),
             ("* * * * mo", "or `sun` to `sat`"),
             ("*/0 * * * *", "the minute `*/0`"),
+            (
+                "5/1 * * * *",
+                "the minute `5/1` has a step after a single number: a step goes with `*` or a range, \
+                 such as `5-59/1`",
+            ),
+            ("* * * * mon/2", "such as `mon-7/2`"),
+            ("* 25/2 * * *", "the hour `25/2` is not understood"),
             ("1, * * * *", "the minute `1,`"),
         ] {
             let problem = Schedule::parse(text).unwrap_err();
@@ -313,6 +369,15 @@ mod tests {
             let within = if first <= last { first <= hour && hour <= last } else { hour >= first || hour <= last };
             let text = format!("* {first}-{last} * * *");
             prop_assert_eq!(matches(&text, &at(3, 6, 1, hour, 7)), within);
+        }
+
+        /// Stepping through a range of weekdays is counting days, over the week's end too.
+        #[test]
+        fn weekdays_are_counted_round_the_week(first in 0_u8..7, width in 0_u8..7, step in 1_u8..9, on in 0_u8..7) {
+            let text = format!("* * * * {first}-{}/{step}", (first + width) % 7);
+            let along = (on + 7 - first) % 7;
+            let day = if on == 0 { 7 } else { on };
+            prop_assert_eq!(matches(&text, &at(day, 6, 1, 0, 0)), along <= width && along % step == 0);
         }
     }
 }

@@ -26,6 +26,9 @@ pub struct Fleet {
     unseen: u32,
     spend: Spend,
     spend_left: Option<f64>,
+    launches: Option<u32>,
+    registrations: Option<u32>,
+    repository_maximum: Option<u32>,
 }
 
 #[derive(Debug, Clone)]
@@ -62,6 +65,9 @@ pub fn fleet() -> Fleet {
             this_month: 0.0,
         },
         spend_left: None,
+        launches: None,
+        registrations: None,
+        repository_maximum: None,
     }
 }
 
@@ -240,6 +246,31 @@ impl Fleet {
         self
     }
 
+    /// How many runners one decision may launch, and how many may register now; none: plenty.
+    #[must_use]
+    pub fn budgets(mut self, launches: Option<u32>, registrations: Option<u32>) -> Self {
+        self.launches = launches;
+        self.registrations = registrations;
+        self
+    }
+
+    /// The most runners that each repository may have; none: as many as the scope.
+    #[must_use]
+    pub fn repository_maximum(mut self, maximum: Option<u32>) -> Self {
+        self.repository_maximum = maximum;
+        self
+    }
+
+    /// Whether a class may be had as spot, and on demand.
+    #[must_use]
+    pub fn offered(mut self, class: &str, (spot, on_demand): (bool, bool)) -> Self {
+        for class in self.classes.iter_mut().filter(|known| known.name == class) {
+            class.spot_price = class.spot_price.filter(|_| spot);
+            class.on_demand_price = class.on_demand_price.filter(|_| on_demand);
+        }
+        self
+    }
+
     /// The situation.
     pub fn build(self) -> Situation {
         let names: Vec<&String> = self.repositories.keys().collect();
@@ -288,6 +319,12 @@ impl Fleet {
                 .filter(|runner| runner.serves == Some(place))
                 .count()
         };
+        let held = |place: u32| {
+            runners
+                .iter()
+                .filter(|runner| runner.serves.or(runner.launched_for) == Some(place))
+                .count()
+        };
         let repositories = self
             .repositories
             .iter()
@@ -295,8 +332,10 @@ impl Fleet {
             .map(|((name, settings), place)| Repository {
                 name: name.clone(),
                 visibility: Visibility::Private,
-                maximum: None,
-                left,
+                maximum: self.repository_maximum,
+                left: self.repository_maximum.map_or(left, |maximum| {
+                    left.min(maximum.saturating_sub(count(&held, place)))
+                }),
                 waiting_jobs: count(&waiting, place),
                 running_jobs: count(&running, place),
                 spent_today: 0.0,
@@ -324,8 +363,8 @@ impl Fleet {
             headroom: Headroom {
                 runners_maximum: self.maximum,
                 runners_left: left,
-                launches_left: PLENTY,
-                registrations_left: PLENTY,
+                launches_left: self.launches.unwrap_or(PLENTY),
+                registrations_left: self.registrations.unwrap_or(PLENTY),
                 registrations_reset: 0,
                 spend_left: self.spend_left,
             },

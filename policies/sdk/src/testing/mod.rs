@@ -4,13 +4,14 @@
 //! component by `stoker policy check`.
 
 mod fleet;
+mod measures;
 pub mod properties;
 mod strategies;
 
 pub use fleet::{Fleet, fleet};
 
 /// That a file holds the schema of a policy's settings, so that what editors and people read is what
-/// the policy understands. With `UPDATE_GOLDEN=1` in the environment the file is written.
+/// the policy understands, and that every `$ref` in it leads somewhere. With `UPDATE_GOLDEN=1` in the environment the file is written.
 ///
 /// # Panics
 /// If it does not, or can't be written.
@@ -19,7 +20,14 @@ pub fn assert_schema_file(
     path: &str,
     schemas: impl IntoIterator<Item = (&'static str, serde_json::Value)>,
 ) {
-    let mut schema = format!("{:#}", crate::settings::schema_of_file(schemas));
+    let schema = crate::settings::schema_of_file(schemas);
+    let unresolved = crate::settings::unresolved(&schema);
+    assert!(
+        unresolved.is_empty(),
+        "the schema of {path} refers to what is not in it: {}",
+        unresolved.join(", ")
+    );
+    let mut schema = format!("{schema:#}");
     schema.push('\n');
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         if let Err(error) = std::fs::write(path, &schema) {

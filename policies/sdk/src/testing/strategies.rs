@@ -50,15 +50,19 @@ fn runner() -> impl Strategy<Value = RunnerSeed> {
     )
 }
 
-/// The job, or where every job is to cost the same, one for the first class.
-pub(super) fn of_one_price(job: JobSeed, one_price: bool) -> JobSeed {
+/// The job, or where all jobs are to be alike, one for the first class that nothing speaks for on-demand
+/// capacity.
+pub(super) fn alike(job: JobSeed, alike: bool) -> JobSeed {
     let (repository, labels, branch, waited, interrupted) = job;
-    if one_price {
-        (repository, 0, branch, waited, false)
+    if alike {
+        (repository, 0, branch, waited.min(30), false)
     } else {
         (repository, labels, branch, waited, interrupted)
     }
 }
+
+/// What a class may be had as: spot, on demand.
+const OFFERED: [(bool, bool); 3] = [(true, true), (true, false), (false, true)];
 
 pub(super) const CLASSES: [&str; 2] = ["small", "large"];
 
@@ -97,16 +101,19 @@ pub(super) struct Case {
 }
 
 prop_compose! {
-    fn fleets(options: Options, demand: bool, money: bool)(
+    fn fleets(options: Options, demand: bool, limited: bool)(
         jobs in prop::collection::vec(job(), if demand { 0..24 } else { 0..1 }),
         runners in prop::collection::vec(runner(), 0..14),
         maxima in (0_u32..16, 0_u32..16),
         maximum in 0_u32..30,
         unseen in prop::sample::select(vec![0_u32, 0, 7]),
         spend_left in prop::option::of(0.0_f64..2.0),
+        budgets in (prop::option::of(0_u32..12), prop::option::of(0_u32..12)),
+        repository_maximum in prop::option::of(0_u32..6),
+        offered in (0_usize..3, 0_usize..3),
         spent in 0.0_f64..30.0,
     ) -> Fleet {
-        let one_price = options.limits_money && !money;
+        let one_price = options.alike && !limited;
         let mut situation = fleet()
             .settings(&options.settings)
             .class("small", &["linux"])
@@ -118,14 +125,24 @@ prop_compose! {
         for zone in &options.zones {
             situation = situation.zone(&zone.zone, zone.weekday, zone.hour, zone.minute);
         }
-        if let (true, Some(dollars)) = (money, spend_left) {
-            situation = situation.spend_left(dollars);
+        for name in &options.classes {
+            situation = situation.class(name, &["linux", name]);
+        }
+        if limited {
+            situation = situation
+                .offered(CLASSES[0], OFFERED[offered.0])
+                .offered(CLASSES[1], OFFERED[offered.1])
+                .budgets(budgets.0, budgets.1)
+                .repository_maximum(repository_maximum);
+            if let Some(dollars) = spend_left {
+                situation = situation.spend_left(dollars);
+            }
         }
         if demand {
             situation = situation.unseen(unseen);
         }
         for job in jobs.into_iter().filter(|_| demand) {
-            situation = add_job(situation, of_one_price(job, one_price));
+            situation = add_job(situation, alike(job, one_price));
         }
         runners
             .into_iter()
@@ -135,9 +152,10 @@ prop_compose! {
 }
 
 prop_compose! {
-    /// Situations with `demand` or without, and with an operator's spend limit or without.
-    pub(super) fn cases(options: Options, demand: bool, money: bool)(
-        fleet in fleets(options, demand, money),
+    /// Situations with `demand` or without, and with all limits of the operator's or without those under
+    /// which one job may displace several others.
+    pub(super) fn cases(options: Options, demand: bool, limited: bool)(
+        fleet in fleets(options, demand, limited),
         job in job(),
         class in 0_usize..2,
     ) -> Case {

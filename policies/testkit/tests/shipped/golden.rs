@@ -277,6 +277,7 @@ fn a_busy_morning_costs_less_than_a_hundred_thousand_fuel() {
     let trials = stoker_policy::self_check::self_check(
         shipped("default").loaded(),
         |_| "{}".to_owned(),
+        &[],
         shipped("default").limits(),
     );
     let busy = trials

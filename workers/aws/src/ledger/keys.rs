@@ -14,9 +14,9 @@ pub(super) const SK: &str = "sk";
 /// How the sort keys of a scope's items begin.
 pub(super) const INTENT: &str = "intent#";
 /// The sort key of a scope's account.
-pub(super) const ACCOUNT: &str = "account";
+pub(super) const ACCOUNT: &str = "spent";
 /// See [`INTENT`].
-pub(super) const ENDED: &str = "ended#";
+pub(super) const ENDED: &str = "runner-ended#";
 /// See [`INTENT`].
 pub(super) const JOB: &str = "job#";
 /// See [`INTENT`].

@@ -7,8 +7,8 @@
 //! | `scope#<scope>` | `scope` | `version` and the last `decision` |
 //! | `scope#<scope>` | `intent#<intent>` | a launch without an outcome |
 //! | `scope#<scope>` | `job#…`, `runner#…` | a copy of each that has not ended |
-//! | `scope#<scope>` | `account` | what the scope has spent, and how its classes fared |
-//! | `scope#<scope>` | `ended#<instance>` | a copy of a runner that has ended, until it is on the account |
+//! | `scope#<scope>` | `runner-ended#<instance>` | a copy of a runner that has ended, until it is on the account |
+//! | `scope#<scope>` | `spent` | the account: what the scope has spent, and how its classes fared |
 //!
 //! A job or runner is written together with its copy in one transaction, and the copy goes when it
 //! ends: so a scope is one query on one partition, however much has ended in it, and an ended one is
@@ -18,9 +18,11 @@
 //! had succeeded.
 //!
 //! Transactions do not isolate queries that run beside them, so reading a scope has an order: its
-//! version first, then intents, jobs, runners (as their keys sort). Whoever misses the intents of a
+//! version first, then intents, jobs, runners, ended runners, the account (as their keys sort). Whoever misses the intents of a
 //! decision made meanwhile holds the version before it and can't save; whoever misses an intent that
-//! was settled meanwhile sees its runners.
+//! was settled meanwhile sees its runners; one that ends meanwhile is seen as ended. Whoever sees an ended
+//! runner that is booked meanwhile may count it twice for once, and can't book it again: what is booked
+//! must still be on the list.
 
 mod item;
 mod keys;

@@ -1,5 +1,7 @@
 //! Reading. Everything is read consistently: what was written is seen.
 
+use std::collections::BTreeSet;
+
 use aws_sdk_dynamodb::types::AttributeValue;
 use stoker_core::ids::{InstanceId, JobKey, ScopeKey, ScopeVersion};
 use stoker_core::job::Job;
@@ -50,6 +52,11 @@ impl DynamoLedger {
         }
         state.intents.sort_by(|a, b| a.id.cmp(&b.id));
         state.jobs.sort_by_key(|job| job.key);
+        // One that ended between two pages is in both lists; the second is newer.
+        let ended: BTreeSet<&InstanceId> = state.ended.iter().map(|r| &r.instance).collect();
+        state
+            .runners
+            .retain(|runner| !ended.contains(&runner.instance));
         Ok(state)
     }
 

@@ -239,7 +239,14 @@ impl DynamoLedger {
         let mut items = vec![TransactWriteItem::builder().put(put).build()];
         for instance in booked {
             let copy = Key::ended_in_scope(scope, instance);
-            items.push(self.delete(&copy).map_err(|error| faulty(&what, &error))?);
+            let delete = Delete::builder()
+                .table_name(&self.table)
+                .set_key(Some(copy.attributes()))
+                // Who booked it before has taken it away.
+                .condition_expression("attribute_exists(pk)")
+                .build()
+                .map_err(|error| faulty(&what, &error))?;
+            items.push(TransactWriteItem::builder().delete(delete).build());
         }
         match self.transact(&what, items).await? {
             Transacted::Written => Ok(()),

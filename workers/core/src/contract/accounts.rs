@@ -111,3 +111,21 @@ pub(super) async fn as_many_as_may_be_are_booked_at_once(
     ledger.book(f.scope(0), &account, &instances).await?;
     same("what is left", &state(ledger, f).await?.ended, &Vec::new())
 }
+
+pub(super) async fn what_is_not_on_the_list_is_not_booked(
+    ledger: &dyn Ledger,
+    f: &Fixtures,
+) -> Held {
+    let runners = ended(ledger, f, 2).await?;
+    let (first, instances) = booked(f, &Account::default(), &runners[..1]);
+    ledger.book(f.scope(0), &first, &instances).await?;
+    // Another read the list before and the account after: its revision is right.
+    let (again, both) = booked(f, &first.at_revision(1), &runners);
+    conflict(
+        "a second booking",
+        &ledger.book(f.scope(0), &again, &both).await,
+    )?;
+    let after = state(ledger, f).await?;
+    same("the revision", &after.account.revision, &1)?;
+    same("what is left", &after.ended, &runners[1..].to_vec())
+}

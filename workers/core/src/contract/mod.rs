@@ -147,6 +147,7 @@ pub async fn check_ledger(ledger: &dyn Ledger, now: Timestamp) -> Result<(), Bre
         accounts::an_account_is_written_only_over_the_revision_that_was_read,
         accounts::of_writers_of_one_account_at_once_exactly_one_books,
         accounts::as_many_as_may_be_are_booked_at_once,
+        accounts::what_is_not_on_the_list_is_not_booked,
     }
     if breaches.is_empty() {
         Ok(())

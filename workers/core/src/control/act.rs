@@ -21,6 +21,10 @@ use crate::time::Timestamp;
 /// How many jobs are written at once: the ledger takes more, but an act has other things to do.
 const WRITTEN_AT_ONCE: usize = 20;
 
+/// How many reasons an act writes down: a policy that words each anew could otherwise keep the ledger
+/// busy with nothing else.
+const REASONS_WRITTEN: usize = 200;
+
 /// What an act came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Acted {
@@ -192,9 +196,10 @@ impl Control {
                 at: now,
             });
         }
-        // Last: runners are waited for, reasons and books are not.
-        self.note_deferrals(&proposal, &granted, &situation).await?;
+        // Last: runners are waited for, books and reasons are not.
         self.book(scope, state, &answered).await;
+        self.note_deferrals(scope, &proposal, &granted, &situation)
+            .await;
         Ok(Some(acted))
     }
 
@@ -222,13 +227,16 @@ impl Control {
         }
     }
 
-    /// Writes down why jobs wait, where the reason is another than the last time.
+    /// Writes down why jobs wait, where the reason is another than the last time: of so many jobs that the
+    /// writes are no burden, the others' in the next acts. Nothing hangs on it but what people read, so
+    /// what can't be written now is told, and written when a later decision says the same.
     async fn note_deferrals(
         &self,
+        scope: ScopeKey,
         proposal: &Proposal,
         granted: &Granted,
         situation: &Situation,
-    ) -> Result<(), ControlError> {
+    ) {
         let cut: Vec<(usize, String)> = granted
             .cut()
             .iter()
@@ -245,11 +253,20 @@ impl Control {
                 writes.push(self.note_deferral(job.key, reason).boxed());
             }
         }
+        writes.truncate(REASONS_WRITTEN);
         let mut writes = stream::iter(writes).buffer_unordered(WRITTEN_AT_ONCE);
         while let Some(written) = writes.next().await {
-            written?;
+            if let Err(error) = written {
+                // One that did not work out is enough: the others would meet the same.
+                self.report(&Happening::Trouble {
+                    scope: Some(scope),
+                    problem: format!(
+                        "why jobs wait could not be written down: {error}; a later decision does it"
+                    ),
+                });
+                return;
+            }
         }
-        Ok(())
     }
 
     async fn note_deferral(&self, job: JobKey, reason: &str) -> Result<(), ControlError> {
@@ -295,8 +312,9 @@ impl Control {
         let runners: Vec<Runner> = launched
             .instances
             .iter()
-            .filter(|instance| !instance.gone)
-            .map(|instance| self.runner(intent, instance, now))
+            .enumerate()
+            .filter(|(_, instance)| !instance.gone)
+            .map(|(number, instance)| self.runner(intent, number, instance, now))
             .collect();
         self.ports
             .ledger
@@ -333,7 +351,13 @@ impl Control {
         })
     }
 
-    fn runner(&self, intent: &Intent, instance: &Instance, now: Timestamp) -> Runner {
+    fn runner(
+        &self,
+        intent: &Intent,
+        number: usize,
+        instance: &Instance,
+        now: Timestamp,
+    ) -> Runner {
         Runner {
             instance: instance.id.clone(),
             name: self.operation.names.name(&instance.id),
@@ -344,9 +368,10 @@ impl Control {
             mode: self.operation.mode,
             phase: RunnerPhase::Launching,
             phase_since: now,
-            launched_for: intent.launched_for,
+            launched_for: intent.launched_for(number),
             intent: intent.id.clone(),
-            launched_at: now,
+            // It costs from when EC2 was asked, however late its answer was found.
+            launched_at: intent.decided_at,
             price: intent.price,
             booted_at: None,
             interrupted: false,

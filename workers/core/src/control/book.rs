@@ -65,7 +65,7 @@ impl Control {
     ) -> Result<(), LedgerError> {
         for runner in runners {
             account.book(runner, self.now());
-            self.note_interrupted(account, runner).await?;
+            self.note_interrupted(account, runner).await;
         }
         let instances: Vec<InstanceId> = runners
             .iter()
@@ -77,19 +77,26 @@ impl Control {
     }
 
     /// The job that an interrupted runner had, so that a re-run is known again.
-    async fn note_interrupted(
-        &self,
-        account: &mut Account,
-        runner: &Runner,
-    ) -> Result<(), LedgerError> {
+    async fn note_interrupted(&self, account: &mut Account, runner: &Runner) {
         let (true, Some(key)) = (runner.interrupted, runner.last_job) else {
-            return Ok(());
+            return;
         };
-        if let Some(job) = self.ports.ledger.job(key).await?
-            && let Some(run) = job.run_id
-        {
-            account.note_interrupted(run, job.name, runner.phase_since);
+        match self.ports.ledger.job(key).await {
+            Ok(Some(job)) => {
+                if let Some(run) = job.run_id {
+                    account.note_interrupted(run, job.name, runner.phase_since);
+                }
+            }
+            Ok(None) => {}
+            // Money is not to wait for a job that can't be read.
+            Err(error) => self.report(&Happening::Trouble {
+                scope: Some(runner.scope),
+                problem: format!(
+                    "the job that {} ran when it was interrupted is not known: {error}; a re-run of it \
+                     counts as any other job",
+                    runner.name
+                ),
+            }),
         }
-        Ok(())
     }
 }

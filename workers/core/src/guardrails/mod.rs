@@ -62,6 +62,8 @@ struct Left {
     classes: Vec<u32>,
     /// None: the repository has no maximum of its own.
     repositories: Vec<Option<u32>>,
+    /// Runners granted for nobody in particular.
+    taken_by_nobody: u32,
 }
 
 impl Left {
@@ -78,6 +80,7 @@ impl Left {
                 .iter()
                 .map(|repository| repository.maximum.map(|_| repository.left))
                 .collect(),
+            taken_by_nobody: 0,
         }
     }
 
@@ -104,6 +107,17 @@ impl Left {
         self.spend = self
             .spend
             .map(|left| left - price * f64::from(launch.count));
+    }
+
+    /// How many runners for nobody in particular may be granted: as many as the repositories that are
+    /// known may have between them, where each has a maximum.
+    fn for_nobody(&self) -> u32 {
+        let places = |all: u32, left: &Option<u32>| left.map(|left| all.saturating_add(left));
+        if self.repositories.is_empty() {
+            return u32::MAX;
+        }
+        let all = self.repositories.iter().try_fold(0, places);
+        all.map_or(u32::MAX, |all| all.saturating_sub(self.taken_by_nobody))
     }
 
     /// Takes one of a repository's places. Whether there was one.
@@ -221,22 +235,16 @@ impl Clamping<'_> {
         self.launch.count = granted;
     }
 
-    /// Takes out jobs for which a rule lets nothing be launched, and as many runners.
-    fn lose(&mut self, rule: Rule, lost: &[usize]) {
-        let runners = u32::try_from(lost.len()).unwrap_or(u32::MAX);
-        if runners == 0 {
-            return;
-        }
-        self.launch.jobs.retain(|job| !lost.contains(job));
-        self.cut.extend(lost.iter().map(|&job| (job, rule)));
-        self.edit(rule, self.launch.count.saturating_sub(runners));
-    }
-
+    /// Takes out the jobs of public repositories. Runners for nobody in particular stay, where there is
+    /// a repository that may have them: which job they take is GitHub's decision, and the runner group's
+    /// to limit.
     fn private_only(&mut self) {
         let is_public = |repository: usize| {
             self.situation.repositories[repository].visibility == stoker_intake::Visibility::Public
         };
-        if self.launch.launched_for.is_some_and(is_public) {
+        let all = self.situation.repositories.len();
+        let nobody_may = all > 0 && (0..all).all(is_public);
+        if nobody_may || self.launch.launched_for.is_some_and(is_public) {
             return self.limit(Rule::PrivateOnly, 0);
         }
         let lost: Vec<usize> = self
@@ -249,10 +257,34 @@ impl Clamping<'_> {
         self.lose(Rule::PrivateOnly, &lost);
     }
 
+    /// Takes out jobs for which a rule lets nothing be launched, and the runners that were for them: what
+    /// the launch has beyond its other jobs was for nobody in particular.
+    fn lose(&mut self, rule: Rule, lost: &[usize]) {
+        if lost.is_empty() {
+            return;
+        }
+        let before = self.launch.jobs.len();
+        self.launch.jobs.retain(|job| !lost.contains(job));
+        self.cut.extend(lost.iter().map(|&job| (job, rule)));
+        let count = usize::try_from(self.launch.count).unwrap_or(usize::MAX);
+        let for_nobody = count.saturating_sub(before);
+        let granted = count.min(self.launch.jobs.len() + for_nobody);
+        let granted = u32::try_from(granted).unwrap_or(u32::MAX);
+        if granted < self.launch.count {
+            self.edit(rule, granted);
+        }
+    }
+
     /// A launch for a repository takes that one's places; one that names none takes those of its jobs'
-    /// repositories, and runners beyond its jobs nobody's.
+    /// repositories, and for runners beyond its jobs there must be a repository that may have them. Where
+    /// the scope is one repository, every launch is for it.
     fn repositories(&mut self, left: &mut Left) {
-        if let Some(repository) = self.launch.launched_for {
+        let scope_is_one = self.situation.scope.repository.is_some();
+        let whose = self
+            .launch
+            .launched_for
+            .or((scope_is_one && left.repositories.len() == 1).then_some(0));
+        if let Some(repository) = whose {
             if let Some(places) = left.repositories[repository] {
                 self.limit(Rule::RepositoryMaximum, places);
                 left.repositories[repository] = Some(places - self.launch.count);
@@ -269,5 +301,12 @@ impl Clamping<'_> {
             .filter(|&job| !left.take_place(self.situation.pending[job].repository))
             .collect();
         self.lose(Rule::RepositoryMaximum, &lost);
+        let named = u32::try_from(self.launch.jobs.len()).unwrap_or(u32::MAX);
+        let for_nobody = self.launch.count.saturating_sub(named);
+        let granted = for_nobody.min(left.for_nobody());
+        if granted < for_nobody {
+            self.limit(Rule::RepositoryMaximum, named + granted);
+        }
+        left.taken_by_nobody += granted;
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use stoker_intake::RepositoryId;
+use stoker_intake::{RepositoryId, Visibility};
 
 use super::{
     ClassFacts, Headroom, LabelSet, PendingJob, PhaseFacts, Recent, RepositoryFacts, RunnerFacts,
@@ -11,8 +11,9 @@ use super::{
 use crate::account::Account;
 use crate::class::{Capacity, Classes, RunnerClass};
 use crate::ids::{ClassName, ScopeVersion};
+use crate::intent::Intent;
 use crate::job::Job;
-use crate::limits::{Operation, SpendLimits};
+use crate::limits::{Operation, PublicRepositories, SpendLimits};
 use crate::ports::ScopeState;
 use crate::runner::{Runner, RunnerPhase};
 use crate::time::Timestamp;
@@ -46,7 +47,7 @@ pub fn situation(
     let unsettled: u32 = state.intents.iter().map(|i| i.request.count).sum();
     let there = count(live.len()).saturating_add(unsettled);
     let left = operation.scope_maximum.saturating_sub(there);
-    give_room(&mut repositories, &runners, operation, left);
+    give_room(&mut repositories, state, operation, left);
     let spend = account.spend(&live, now);
     let today = account.spent_today(&live, now);
     for repository in &mut repositories {
@@ -68,7 +69,11 @@ pub fn situation(
             launches_left: operation.guards.launches_per_decision,
             registrations_left: operation.guards.registrations_per_decision,
             registrations_reset: 60,
-            spend_left: spend_left(&operation.guards.spend, &spend),
+            spend_left: spend_left(
+                &operation.guards.spend,
+                &spend,
+                committed(state, &live, now),
+            ),
         },
         spend,
         repositories,
@@ -230,24 +235,24 @@ fn runners(
     // as long as an instance may take to show.
     let unsettled = state.intents.iter().flat_map(|intent| {
         let age = intent.decided_at.age(now);
-        class_of(&intent.request.class)
-            .into_iter()
-            .flat_map(move |class| {
-                (0..intent.request.count).map(move |number| RunnerFacts {
-                    name: format!("{}-{number}", intent.id),
-                    class,
-                    capacity: intent.request.capacity,
-                    phase: if age > UNSETTLED_IS_SUPPLY_FOR {
-                        PhaseFacts::Unknown
-                    } else {
-                        PhaseFacts::Launching
-                    },
-                    launched_for: intent.launched_for.as_ref().and_then(place_of),
-                    serves: None,
-                    age,
-                    in_phase: age,
-                    price: intent.price,
-                })
+        let class = class_of(&intent.request.class);
+        let numbers = class.map_or(0, |_| intent.request.count);
+        (0..numbers)
+            .zip(0_usize..)
+            .map(move |(number, place)| RunnerFacts {
+                name: format!("{}-{number}", intent.id),
+                class: class.unwrap_or(0),
+                capacity: intent.request.capacity,
+                phase: if age > UNSETTLED_IS_SUPPLY_FOR {
+                    PhaseFacts::Unknown
+                } else {
+                    PhaseFacts::Launching
+                },
+                launched_for: intent.launched_for(place).as_ref().and_then(place_of),
+                serves: None,
+                age,
+                in_phase: age,
+                price: intent.price,
             })
     });
     let mut all: Vec<RunnerFacts> = known.chain(unsettled).collect();
@@ -299,36 +304,62 @@ fn classes(
 }
 
 /// What each repository may still get. A busy runner counts for the repository that it serves, any
-/// other for the one that it was launched for.
+/// other, and a launch without an outcome, for the one that it was launched for.
 fn give_room(
     repositories: &mut [RepositoryFacts],
-    runners: &[RunnerFacts],
+    state: &ScopeState,
     operation: &Operation,
     left: u32,
 ) {
-    let mut held = vec![0_u32; repositories.len()];
-    for place in runners
-        .iter()
-        .filter_map(|runner| runner.serves.or(runner.launched_for))
-    {
-        held[place] += 1;
+    let mut held: BTreeMap<RepositoryId, u32> = BTreeMap::new();
+    for runner in state.runners.iter().filter(|runner| runner.is_live()) {
+        let whose = match &runner.phase {
+            RunnerPhase::Busy { job } => Some(job.repository),
+            _ => runner.launched_for,
+        };
+        if let Some(whose) = whose {
+            *held.entry(whose).or_default() += 1;
+        }
     }
-    for (repository, held) in repositories.iter_mut().zip(held) {
+    for intent in &state.intents {
+        let count = usize::try_from(intent.request.count).unwrap_or(usize::MAX);
+        for whose in (0..count).filter_map(|number| intent.launched_for(number)) {
+            *held.entry(whose).or_default() += 1;
+        }
+    }
+    let refused = operation.guards.public_repositories == PublicRepositories::Refused;
+    for repository in repositories {
+        let held = held.get(&repository.id).copied().unwrap_or(0);
         repository.maximum = operation.guards.repository_maximum;
-        repository.left = repository
-            .maximum
-            .map_or(left, |maximum| left.min(maximum.saturating_sub(held)));
+        repository.left = match repository.maximum {
+            _ if refused && repository.visibility == Visibility::Public => 0,
+            None => left,
+            Some(maximum) => left.min(maximum.saturating_sub(held)),
+        };
     }
 }
 
+/// What is as good as spent, in US dollars: a launch is counted at the price of one hour, so of each
+/// runner the rest of its first one, and all of it for a launch without an outcome. Otherwise the next
+/// decision would launch for the same money again.
+fn committed(state: &ScopeState, live: &[&Runner], now: Timestamp) -> f64 {
+    let rest = |runner: &&Runner| {
+        let age = f64::from(runner.launched_at.age(now));
+        runner.price * (1.0 - age / 3_600.0).max(0.0)
+    };
+    let unsettled = |intent: &Intent| intent.price * f64::from(intent.request.count);
+    let running: f64 = live.iter().map(rest).sum();
+    running + state.intents.iter().map(unsettled).sum::<f64>()
+}
+
 /// What the tightest of the spend limits leaves; none: there is no limit.
-fn spend_left(limits: &SpendLimits, spend: &Spend) -> Option<f64> {
+fn spend_left(limits: &SpendLimits, spend: &Spend, committed: f64) -> Option<f64> {
     [
         (limits.hour, spend.this_hour),
         (limits.day, spend.today),
         (limits.month, spend.this_month),
     ]
     .into_iter()
-    .filter_map(|(limit, spent)| Some((limit? - spent).max(0.0)))
+    .filter_map(|(limit, spent)| Some((limit? - spent - committed).max(0.0)))
     .reduce(f64::min)
 }

@@ -108,6 +108,35 @@ fn what_is_not_booked_yet_is_spent_all_the_same() {
 }
 
 #[test]
+fn a_launch_is_paid_for_an_hour_when_it_is_decided_and_not_again() {
+    let shown = |age: u64, intents: Vec<crate::intent::Intent>| {
+        let mut operation = operation(vec![class("small", &["self-hosted", "linux"], 50)]);
+        operation.guards.spend.hour = Some(10.0);
+        let state = ScopeState {
+            runners: (0..9).map(|n| runner(n, age)).collect(),
+            intents,
+            ..ScopeState::default()
+        };
+        let scope = ScopeName {
+            owner: "acme".to_owned(),
+            repository: None,
+        };
+        let shown = situation(&operation, scope, &state, Trigger::Jobs, NOW);
+        shown.headroom.spend_left.unwrap()
+    };
+    // Nine runners of a dollar an hour were launched a moment ago: nothing of it is spent, and all is
+    // spoken for.
+    assert!(close(shown(0, Vec::new()), 1.0));
+    // So is a launch without an outcome.
+    let mut open = fixtures().intent(1, 1, 0);
+    open.price = 0.5;
+    open.request.count = 2;
+    assert!(close(shown(0, vec![open]), 0.0));
+    // Half an hour later, half of it was spent in the hour before, and half is to come.
+    assert!(close(shown(1_800, Vec::new()), 10.0 - 4.5));
+}
+
+#[test]
 fn the_last_hour_of_a_class_is_told_by_capacity() {
     let small = ClassName("small".to_owned());
     let mut account = Account::default();

@@ -91,7 +91,7 @@ fn what_is_within_the_limits_passes_untouched() {
 }
 
 /// Ten jobs of a private repository and of a public one in turn wait, and there is room for 10 runners.
-fn two_repositories(maximum: Option<u32>) -> Situation {
+fn two_repositories(maximum: Option<u32>, public: PublicRepositories) -> Situation {
     use stoker_intake::{RepositoryId, Visibility};
 
     use crate::job::Job;
@@ -116,6 +116,7 @@ fn two_repositories(maximum: Option<u32>) -> Situation {
     };
     let mut operation = operation(vec![class("first", &["self-hosted", "linux"], 20)]);
     operation.guards.repository_maximum = maximum;
+    operation.guards.public_repositories = public;
     let scope = ScopeName {
         owner: "acme".to_owned(),
         repository: None,
@@ -143,7 +144,7 @@ const OPEN: Guards = Guards {
 
 #[test]
 fn jobs_of_public_repositories_get_no_runner_unless_the_operator_wants_it() {
-    let situation = two_repositories(None);
+    let situation = two_repositories(None, PublicRepositories::Refused);
     let wanted = for_all_jobs(&situation);
     let granted = clamp(&wanted, &situation, &Guards::default());
     assert_eq!(granted.launches()[0].count, 5);
@@ -161,7 +162,7 @@ fn jobs_of_public_repositories_get_no_runner_unless_the_operator_wants_it() {
 
 #[test]
 fn a_repository_s_maximum_holds_whether_a_launch_names_it_or_not() {
-    let situation = two_repositories(Some(2));
+    let situation = two_repositories(Some(2), PublicRepositories::Admitted);
     let unnamed = for_all_jobs(&situation);
     let granted = clamp(&unnamed, &situation, &OPEN);
     assert_eq!(granted.launches()[0].count, 4);
@@ -183,9 +184,62 @@ fn a_repository_s_maximum_holds_whether_a_launch_names_it_or_not() {
 }
 
 #[test]
+fn no_rule_is_got_round_by_naming_nobody() {
+    // Nobody's runners where both repositories may have two: four between them.
+    let situation = two_repositories(Some(2), PublicRepositories::Admitted);
+    let nobodys = plan(vec![
+        launch(0, Capacity::Spot, 3),
+        launch(0, Capacity::Spot, 10),
+    ]);
+    let granted = clamp(&nobodys, &situation, &OPEN);
+    let counts: Vec<u32> = granted.launches().iter().map(|l| l.count).collect();
+    assert_eq!(counts, [3, 1]);
+    let last = granted.edits().last().unwrap();
+    assert_eq!(last.rule, Rule::RepositoryMaximum);
+
+    // One job is named, and many runners are wanted.
+    let mut one = plan(vec![launch(0, Capacity::Spot, 10)]);
+    one.launches[0].jobs = vec![0];
+    let granted = clamp(&one, &situation, &OPEN);
+    assert_eq!(granted.launches()[0].count, 4, "its own and what is left");
+
+    // A public repository that is a scope of its own gets none at all.
+    let mut scope = two_repositories(None, PublicRepositories::Refused);
+    scope.scope.repository = Some("repository-1".to_owned());
+    scope.repositories.remove(0);
+    scope.pending.clear();
+    let granted = clamp(&nobodys, &scope, &Guards::default());
+    assert!(granted.launches().is_empty());
+    assert_eq!(granted.edits()[0].rule, Rule::PrivateOnly);
+    // Nor does a repository at its maximum that is a scope of its own.
+    scope.repositories[0].maximum = Some(2);
+    scope.repositories[0].left = 1;
+    let granted = clamp(&nobodys, &scope, &OPEN);
+    let counts: Vec<u32> = granted.launches().iter().map(|l| l.count).collect();
+    assert_eq!(counts, [1]);
+}
+
+#[test]
+fn public_jobs_that_were_named_beyond_the_runners_wanted_cost_nobody_a_runner() {
+    let situation = two_repositories(None, PublicRepositories::Refused);
+    let mut wanted = plan(vec![launch(0, Capacity::Spot, 2)]);
+    wanted.launches[0].jobs = vec![1, 3, 0, 2];
+    let granted = clamp(&wanted, &situation, &Guards::default());
+    assert_eq!(granted.launches()[0].jobs, [0, 2]);
+    assert_eq!(granted.launches()[0].count, 2);
+}
+
+#[test]
+fn a_policy_is_shown_no_room_for_a_repository_that_gets_none() {
+    let situation = two_repositories(None, PublicRepositories::Refused);
+    let left: Vec<u32> = situation.repositories.iter().map(|r| r.left).collect();
+    assert_eq!(left, [10, 0]);
+}
+
+#[test]
 fn budgets_clamp_and_say_so() {
     let with = |change: fn(&mut Situation)| {
-        let mut situation = two_repositories(None);
+        let mut situation = two_repositories(None, PublicRepositories::Admitted);
         change(&mut situation);
         let granted = clamp(&for_all_jobs(&situation), &situation, &OPEN);
         let count = granted.launches().iter().map(|l| l.count).sum::<u32>();
@@ -204,7 +258,7 @@ fn budgets_clamp_and_say_so() {
 
 #[test]
 fn an_edit_is_a_sentence() {
-    let mut situation = two_repositories(None);
+    let mut situation = two_repositories(None, PublicRepositories::Admitted);
     situation.headroom.runners_left = 2;
     let granted = clamp(&for_all_jobs(&situation), &situation, &OPEN);
     assert_eq!(
@@ -308,7 +362,7 @@ proptest! {
         spend in prop::option::of(0.0_f64..0.4),
         registrations in 0_u32..12,
     ) {
-        let mut situation = two_repositories(maximum);
+        let mut situation = two_repositories(maximum, PublicRepositories::Admitted);
         situation.headroom.spend_left = spend;
         situation.headroom.registrations_left = registrations;
         let launches = wanted.into_iter().enumerate().map(|(place, (_, count, repository))| {

@@ -108,6 +108,9 @@ async fn hear_of_instances(
     }
 }
 
+/// Deferrals that end within these seconds of each other are decided again together.
+const DEFERRALS_TOGETHER: u64 = 5;
+
 impl Parts {
     async fn fold(&self, message: Message) {
         match JobEvent::from_message(&message.body) {
@@ -221,13 +224,16 @@ impl Reporter for Consequences {
                     .filter_map(|d| d.retry_after)
                     .min();
                 if let Some(seconds) = soonest {
+                    // Requests for about the same time are one, or each decision would begin a chain of
+                    // its own.
+                    let due = (at.0 + u64::from(seconds)) / DEFERRALS_TOGETHER + 1;
                     let request = ActRequest {
                         scope: decision.scope,
-                        folded: format!("deferred-{}", decision.id),
+                        folded: format!("deferred-until-{due}"),
                         trigger: Trigger::Tick,
                     };
-                    let delay = Duration::from_secs(seconds.max(1).into());
-                    self.acts.ask_later(&request, delay);
+                    let delay = (due * DEFERRALS_TOGETHER).saturating_sub(at.0);
+                    self.acts.ask_later(&request, Duration::from_secs(delay));
                 }
             }
             _ => {}

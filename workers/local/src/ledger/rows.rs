@@ -206,7 +206,10 @@ pub(super) fn book(
     let mut delete =
         connection.prepare_cached("DELETE FROM unbooked WHERE scope = ? AND instance = ?")?;
     for instance in booked {
-        delete.execute(params![scope.to_string(), instance.as_str()])?;
+        if delete.execute(params![scope.to_string(), instance.as_str()])? == 0 {
+            // Who booked it before has taken it away.
+            return Err(Fault::conflict(name()));
+        }
     }
     Ok(())
 }

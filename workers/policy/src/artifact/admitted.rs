@@ -5,6 +5,7 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
 
+use crate::contract::tame::tame;
 use crate::contract::{self, Spoken};
 use crate::failure::Failure;
 use crate::limits::Limits;
@@ -59,7 +60,7 @@ impl<'a> Uploaded<'a> {
         let types = component.component_type();
         for (name, item) in types.imports(engine) {
             if !allowed(name, &item.ty, engine) {
-                return Err(Failure::ForbiddenImport(name.to_owned()));
+                return Err(Failure::ForbiddenImport(tame(name.to_owned())));
             }
         }
         let spoken = contract::spoken(types.exports(engine).map(|(name, _)| name))?;
@@ -113,7 +114,7 @@ fn allowed(name: &str, item: &ComponentItem, engine: &Engine) -> bool {
 #[cfg(feature = "compiler")]
 fn compile(engine: &Engine, bytes: &[u8]) -> Result<Component, Failure> {
     Component::from_binary(engine, bytes)
-        .map_err(|error| Failure::NotAComponent(format!("{error:#}")))
+        .map_err(|error| Failure::NotAComponent(tame(crate::run::one_line(&error))))
 }
 
 #[cfg(not(feature = "compiler"))]

@@ -1,7 +1,5 @@
 //! A policy that is ready to run.
 
-use std::sync::{Mutex, PoisonError};
-
 use stoker_core::distribution::{Distribution, SyncPlan};
 use stoker_core::ids::ArtifactDigest;
 use stoker_core::plan::{Basis, Plan, PolicyLevel, ScaleDownPlan};
@@ -10,16 +8,18 @@ use stoker_core::time::Timestamp;
 use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
 
+use super::answers::{self, Answers, Key, Said};
 use super::{Admitted, Trusted};
+use crate::contract::tame::tame;
 use crate::contract::{self, Contract, Decision, Description, Needs, Spoken};
 use crate::failure::Failure;
 use crate::limits::Limits;
 use crate::run::{self, Cost, Decided, Guest};
 use crate::zones;
 
-/// How many settings are remembered as accepted: the repositories of a busy scope that have some of
-/// their own.
-const REMEMBERED: usize = 64;
+/// How many times the fuel of one call may go into settings of repositories that are new, in one
+/// decision: hundreds that a sane policy looks at, and four at which it never comes back.
+const FUEL_FOR_NEW_SETTINGS: u64 = 4;
 
 /// A policy that is ready to run, any number of times and from any number of threads.
 pub struct Loaded {
@@ -27,8 +27,7 @@ pub struct Loaded {
     spoken: Spoken,
     digest: ArtifactDigest,
     description: Description,
-    /// Settings that it accepted, and what it needs for them: a pure function of its bytes and them.
-    accepted: Mutex<Vec<(Decision, String, Needs)>>,
+    answers: Answers,
 }
 
 impl Loaded {
@@ -59,7 +58,8 @@ impl Loaded {
         // changed since: they are borrowed.
         #[allow(unsafe_code)]
         let component = unsafe { Component::deserialize(engine, trusted.bytes) };
-        let component = component.map_err(|error| Failure::NotAComponent(run::one_line(&error)))?;
+        let component =
+            component.map_err(|error| Failure::NotAComponent(tame(run::one_line(&error))))?;
         let record = trusted.record;
         Self::link(&component, record.policy, record.exports, limits)
     }
@@ -70,7 +70,8 @@ impl Loaded {
         spoken: Spoken,
         limits: &Limits,
     ) -> Result<Self, Failure> {
-        let unlinkable = |error: wasmtime::Error| Failure::Instantiation(run::one_line(&error));
+        let unlinkable =
+            |error: wasmtime::Error| Failure::Instantiation(tame(run::one_line(&error)));
         let mut linker: Linker<Guest> = Linker::new(component.engine());
         linker
             .define_unknown_imports_as_traps(component)
@@ -85,7 +86,7 @@ impl Loaded {
             spoken,
             digest,
             description,
-            accepted: Mutex::default(),
+            answers: Answers::default(),
         })
     }
 
@@ -123,7 +124,7 @@ impl Loaded {
         run::instantiate(self.contract.as_ref(), limits)
     }
 
-    /// Asks it whether it accepts settings, and what it needs for them. An answer of yes is remembered.
+    /// Asks it whether it accepts settings, and what it needs for them. What it says is remembered.
     ///
     /// # Errors
     /// [`Failure::SettingsRefused`], or how the call failed.
@@ -133,20 +134,54 @@ impl Loaded {
         settings: &str,
         limits: &Limits,
     ) -> Result<Needs, Failure> {
-        let mut accepted = self.accepted.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = accepted
-            .iter()
-            .position(|(of, text, _)| *of == decision && text == settings);
-        if let Some(place) = known {
-            accepted[..=place].rotate_right(1);
-            return Ok(accepted[0].2.clone());
+        let key = answers::key(decision, settings);
+        self.needs_by(key, settings, limits).0
+    }
+
+    /// Asks it about the settings of many repositories. None for those that are new and that it could
+    /// not be asked about, because others had used up what one decision may spend on it.
+    pub(crate) fn needs_each(
+        &self,
+        decision: Decision,
+        settings: &[&str],
+        limits: &Limits,
+    ) -> Vec<Option<Result<Needs, Failure>>> {
+        let mut all = vec![None; settings.len()];
+        let (mut new, mut tried) = (Vec::new(), Vec::new());
+        for (place, settings) in settings.iter().enumerate() {
+            let key = answers::key(decision, settings);
+            match self.answers.known(&key, limits) {
+                Some(Said::Lasting(answer)) => all[place] = Some(answer),
+                Some(Said::Passing) => tried.push((place, key)),
+                None => new.push((place, key)),
+            }
         }
-        drop(accepted);
-        let needs = run::needs(self.contract.as_ref(), decision, settings, limits)?;
-        accepted = self.accepted.lock().unwrap_or_else(PoisonError::into_inner);
-        accepted.insert(0, (decision, settings.to_owned(), needs.clone()));
-        accepted.truncate(REMEMBERED);
-        Ok(needs)
+        let mut left = limits.fuel_base.saturating_mul(FUEL_FOR_NEW_SETTINGS);
+        // What fails every time comes last, or it would keep the others from ever being looked at.
+        for (place, key) in new.into_iter().chain(tried) {
+            if left == 0 {
+                break;
+            }
+            let (answer, fuel) = self.needs_by(key, settings[place], limits);
+            left = left.saturating_sub(fuel);
+            all[place] = Some(answer);
+        }
+        all
+    }
+
+    /// What it says of settings, and the fuel that it took to ask: none if it is remembered.
+    fn needs_by(&self, key: Key, settings: &str, limits: &Limits) -> (Result<Needs, Failure>, u64) {
+        if let Some(Said::Lasting(answer)) = self.answers.known(&key, limits) {
+            return (answer, 0);
+        }
+        let asked = run::needs(self.contract.as_ref(), key.0, settings, limits);
+        let said = if asked.lasting {
+            Said::Lasting(asked.answer.clone())
+        } else {
+            Said::Passing
+        };
+        self.answers.remember(key, limits, said);
+        (asked.answer, asked.fuel)
     }
 
     /// What it is shown besides a situation: the settings, and the time in the zones that it needs for

@@ -11,6 +11,7 @@
 //! is; it decides any number of times, each time in a fresh store.
 
 mod admitted;
+mod answers;
 mod loaded;
 mod native;
 mod trust;

@@ -6,6 +6,7 @@ use stoker_core::ids::ArtifactDigest;
 use super::Admitted;
 use super::trust::{PublicKeys, Statement};
 use crate::contract::Spoken;
+use crate::contract::tame::tame;
 use crate::engine::EngineId;
 use crate::failure::Failure;
 
@@ -39,7 +40,7 @@ impl Native {
         let bytes = admitted
             .component
             .serialize()
-            .map_err(|error| Failure::NotAComponent(format!("{error:#}")))?;
+            .map_err(|error| Failure::NotAComponent(tame(crate::run::one_line(&error))))?;
         Ok(Self {
             record: NativeRecord {
                 policy: admitted.digest.clone(),

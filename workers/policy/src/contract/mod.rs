@@ -125,10 +125,10 @@ pub(crate) fn spoken<'a>(exports: impl Iterator<Item = &'a str>) -> Result<Spoke
     Ok(Spoken { version, decisions })
 }
 
-/// The failure of a component that is not what this host expects.
+/// The failure of a component that is not what this host expects. The problem may quote it.
 pub(crate) fn wrong_world(problem: String) -> Failure {
     Failure::WrongWorld {
-        problem,
+        problem: tame::tame(problem),
         spoken: SPOKEN_HERE,
     }
 }

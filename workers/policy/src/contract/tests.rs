@@ -41,6 +41,14 @@ fn what_is_no_policy_or_one_of_tomorrow_is_told_so() {
     }
 }
 
+#[test]
+fn what_is_told_of_an_export_is_one_short_line() {
+    let name = format!("stoker:policy/about@9.\n\u{1b}{}", "9".repeat(5_000));
+    let told = of(&[&name]).unwrap_err().to_string();
+    assert!(!told.contains(char::is_control), "{told:?}");
+    assert!(told.len() < 1_000, "{told}");
+}
+
 #[cfg(feature = "compiler")]
 #[test]
 fn an_old_component_keeps_working_beside_one_of_a_newer_version() {

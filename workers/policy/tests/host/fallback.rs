@@ -56,6 +56,55 @@ async fn settings_that_a_policy_refuses_leave_the_last_good_pair_in_place() {
 }
 
 #[tokio::test]
+async fn settings_that_can_t_be_read_leave_the_last_good_pair_in_place_even_an_empty_one() {
+    let bench = Bench::new();
+    bench
+        .store
+        .put("default/policy.wasm", component("launches-one"));
+    assert_eq!(bench.decide(&situation(3)).await.fallback, None);
+    bench.store.put("default/settings.json", "{nonsense");
+    let proposal = bench.decide(&situation(3)).await;
+    assert_eq!(proposal.by.policy, "launches-one 1.0.0");
+    let fallback = proposal.fallback.unwrap();
+    assert_eq!(fallback.cause, "settings");
+    assert_eq!(fallback.instead, Instead::Previous);
+}
+
+#[tokio::test]
+async fn a_policy_that_was_withdrawn_does_not_come_back() {
+    let (organization, default) = ("orgs/acme/policy.wasm", "default/policy.wasm");
+    let withdrawn = async |then: &[(&str, &str)]| {
+        let bench = Bench::new();
+        bench.store.put(organization, component("launches-one"));
+        assert_eq!(bench.decide(&situation(3)).await.fallback, None);
+        bench.store.remove(organization);
+        for (path, bytes) in then {
+            let bytes = match *bytes {
+                "{" => b"{".to_vec(),
+                name => component(name),
+            };
+            bench.store.put(path, bytes);
+        }
+        bench.decide(&situation(3)).await
+    };
+    for (then, cause) in [
+        (vec![], None),
+        (vec![("default/settings.json", "{")], Some("settings")),
+        (vec![(default, "traps")], Some("trapped")),
+        (vec![(organization, "only-about")], None),
+        (
+            vec![(organization, "only-about"), (default, "traps")],
+            Some("trapped"),
+        ),
+    ] {
+        let proposal = withdrawn(&then).await;
+        assert_eq!(proposal.by.level, PolicyLevel::BuiltIn, "{then:?}");
+        let found = proposal.fallback.map(|fallback| fallback.cause);
+        assert_eq!(found.as_deref(), cause, "{then:?}");
+    }
+}
+
+#[tokio::test]
 async fn where_the_operator_wants_it_nothing_is_done_and_every_job_has_the_reason() {
     let bench = Bench::failing(PolicyMode::Policies, OnFailure::Hold);
     bench.store.put("default/policy.wasm", component("spins"));

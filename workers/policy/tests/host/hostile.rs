@@ -136,6 +136,24 @@ async fn an_import_that_policies_do_not_get_is_refused_by_name() {
 }
 
 #[tokio::test]
+async fn what_a_refusal_quotes_of_a_component_is_one_short_line() {
+    let name = format!("a\nb\u{1b}[2J{}", "c".repeat(5_000));
+    let plain = format!("wasi:http/{}@0.2.0", "d".repeat(5_000));
+    for wat in [
+        format!(r#"(component (import "{}" (func)))"#, name.escape_default()),
+        format!(r#"(component (import "{plain}" (instance (export "f" (func)))))"#),
+        format!(
+            r#"(component (instance (export "stoker:policy/about@9.0.0-{}")))"#,
+            "9".repeat(5_000)
+        ),
+    ] {
+        let (cause, message) = fallback(wat::parse_str(&wat).unwrap()).await;
+        assert!(!message.contains(char::is_control), "{cause}: {message:?}");
+        assert!(message.len() < 1_000, "{cause}: {message}");
+    }
+}
+
+#[tokio::test]
 async fn a_component_that_is_too_large_is_refused_before_it_is_looked_at() {
     let (cause, message) = fallback(vec![0; (1 << 20) + 1]).await;
     assert_eq!(cause, "too-large");

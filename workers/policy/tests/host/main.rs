@@ -9,3 +9,4 @@ mod hostile;
 mod native;
 mod resolution;
 mod shipped;
+mod tuning;

@@ -95,7 +95,7 @@ async fn a_repository_s_folder_tunes_its_organisation_s_policy_for_its_jobs() {
         proposal.fallback, None,
         "one repository's mistake is its own"
     );
-    let left_aside = proposal.plan.notes.last().unwrap();
+    let left_aside = &proposal.plan.notes[0];
     assert!(
         left_aside.starts_with("repos/acme/app/settings.json is left aside"),
         "{left_aside}"
@@ -105,7 +105,7 @@ async fn a_repository_s_folder_tunes_its_organisation_s_policy_for_its_jobs() {
         .store
         .put("repos/acme/app/policy.wasm", component("launches-one"));
     let proposal = bench.decide(&situation(1)).await;
-    let told = proposal.plan.notes.last().unwrap();
+    let told = &proposal.plan.notes[0];
     assert!(told.contains("app has a policy of its own"), "{told}");
 }
 

@@ -1,13 +1,16 @@
 //! From waiting jobs to a plan: who is covered by runners that are there, what there is room for, and a
 //! reason for every job.
 
+mod demand;
 mod reasons;
+mod settling;
 
 use super::matching::Matching;
-use super::{capacity, index, position};
-use crate::facts::{Capacity, Job, Runner, RunnerClass, RunnerPhase, Situation};
-use crate::scale_up::{Deferral, Launch, Plan};
-use reasons::launch;
+use super::{index, position};
+use crate::facts::{RunnerClass, Situation};
+
+pub use demand::held;
+pub use settling::CENT_FRACTION;
 
 /// What is left of the headroom for jobs, and whose limit it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,18 +30,27 @@ enum Limit {
 }
 
 /// What becomes of a job.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Fate {
-    /// It has a place: with a runner that is there or on its way, or with one that is launched. Which one
-    /// is settled last, since a job that any runner will do for makes way for others.
+    /// A runner that is there, or on its way, could take it. Whether it gets that one or one that is
+    /// launched is settled last, since a job that any runner will do for makes way for others.
     Placed,
+    /// The policy launches for it; it may in the end get a runner that is there.
+    Launched,
     /// A runner that is there, or on its way, can take it.
     Covered,
     Bound(Limit),
-    Wait {
-        reason: String,
-        retry_after: Option<u32>,
-    },
+    /// For one of the reasons that the policy gave.
+    Wait(usize),
+}
+
+/// Why a job waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// In a sentence that whoever waits for the job understands.
+    pub reason: String,
+    /// When it is worth asking again, in seconds; none: when something changes.
+    pub retry_after: Option<u32>,
 }
 
 /// A limit of the policy's own.
@@ -55,13 +67,25 @@ struct Own {
 pub struct Launching<'a> {
     situation: &'a Situation,
     fates: Vec<Option<Fate>>,
+    /// As whom each job that has a place took it.
+    rows: Vec<usize>,
+    /// All jobs, the longest waiting first.
+    in_order: Vec<usize>,
+    /// The jobs that are launched for, in the policy's order.
+    order: Vec<usize>,
     /// Places: first, by class, with runners that are there; then, by class, with runners that may be
     /// launched.
     places: Matching,
+    /// The runners that are there have been given their jobs.
+    covered: bool,
+    /// The classes that no job may have launched.
+    closed: Vec<bool>,
     launched: u32,
     /// The least of all limits that are not a repository's or a class's.
     most: u32,
     own: Vec<Own>,
+    /// Why jobs wait that the policy leaves waiting, each reason once.
+    reasons: Vec<Waiting>,
     repositories: Vec<RepositoryRoom>,
     stock: Vec<Stocked>,
 }
@@ -76,50 +100,29 @@ struct RepositoryRoom {
 #[derive(Debug, Clone)]
 struct Stocked {
     class: usize,
+    launched: u32,
     reason: String,
 }
 
-/// Whether a runner can take a job that waits now.
-fn is_supply(runner: &Runner) -> bool {
-    matches!(
-        runner.phase,
-        RunnerPhase::Launching | RunnerPhase::Booting | RunnerPhase::Idle
-    )
-}
-
 impl<'a> Launching<'a> {
-    /// Begins with the jobs that idle, booting and launching runners can take: the longest waiting
-    /// first, and as many as can be.
+    /// Begins a plan. Jobs that idle, booting and launching runners can take get none of their own: the
+    /// longest waiting first, and as many as can be. Maxima are set before the first job is asked for.
     pub fn new(situation: &'a Situation) -> Self {
         let mut free = vec![0_u32; situation.classes.len()];
-        for runner in situation.runners.iter().filter(|runner| is_supply(runner)) {
+        for runner in situation.runners.iter().filter(|r| demand::is_supply(r)) {
             if let Some(free) = free.get_mut(index(runner.runner_class)) {
                 *free += 1;
             }
         }
-        let classes = situation.classes.len();
         free.extend(situation.classes.iter().map(|class| class.left));
-        let mut places = Matching::new(fits(situation), free);
-        for class in 0..classes {
-            places.set_open(classes + class, false);
-        }
-        let fates = situation
-            .pending
-            .iter()
-            .map(|job| {
-                if situation.label_sets[index(job.labels)].fits.is_empty() {
-                    Some(Fate::Bound(Limit::NoClass))
-                } else {
-                    places.place(index(job.labels)).map(|_| Fate::Placed)
-                }
-            })
-            .collect();
-        for class in 0..classes {
-            places.set_open(classes + class, true);
-        }
         Self {
-            fates,
-            places,
+            fates: vec![None; situation.pending.len()],
+            rows: vec![0; situation.pending.len()],
+            in_order: demand::in_order(situation),
+            order: Vec::with_capacity(situation.pending.len()),
+            places: Matching::new(demand::rows(situation), free),
+            covered: false,
+            closed: vec![false; situation.classes.len()],
             launched: 0,
             most: situation
                 .headroom
@@ -127,6 +130,7 @@ impl<'a> Launching<'a> {
                 .min(situation.headroom.launches_left)
                 .min(situation.headroom.registrations_left),
             own: Vec::new(),
+            reasons: Vec::new(),
             repositories: situation
                 .repositories
                 .iter()
@@ -138,6 +142,54 @@ impl<'a> Launching<'a> {
             stock: Vec::new(),
             situation,
         }
+    }
+
+    /// Gives the runners that are there their jobs, once.
+    fn cover(&mut self) {
+        if std::mem::replace(&mut self.covered, true) {
+            return;
+        }
+        let situation = self.situation;
+        let classes = situation.classes.len();
+        for class in 0..classes {
+            self.places.set_open(classes + class, false);
+        }
+        let limited: Vec<bool> = (0..self.repositories.len())
+            .map(|repository| self.is_limited(repository))
+            .collect();
+        for turn in 0..self.in_order.len() {
+            let place = self.in_order[turn];
+            let job = &situation.pending[place];
+            let labels = index(job.labels);
+            if situation.label_sets[labels].fits.is_empty() {
+                self.fates[place] = Some(Fate::Bound(Limit::NoClass));
+                continue;
+            }
+            // Where a repository may have only so many, its job is not to make way for another's and be
+            // launched for instead.
+            let row = if limited.get(index(job.repository)) == Some(&true) {
+                situation.label_sets.len() + labels
+            } else {
+                labels
+            };
+            if self.places.place(row).is_some() {
+                self.rows[place] = row;
+                self.fates[place] = Some(Fate::Placed);
+            }
+        }
+        for class in 0..classes {
+            self.places.set_open(classes + class, !self.closed[class]);
+        }
+    }
+
+    /// Whether a repository may have fewer runners than the scope.
+    fn is_limited(&self, repository: usize) -> bool {
+        let facts = self.situation.repositories.get(repository);
+        let own = self.repositories.get(repository).and_then(|room| room.own);
+        own.is_some()
+            || facts.is_some_and(|facts| {
+                facts.maximum.is_some() || facts.left < self.situation.headroom.runners_left
+            })
     }
 
     /// A maximum of runners in the scope, by the name of its setting. None: there is none.
@@ -189,10 +241,7 @@ impl<'a> Launching<'a> {
     #[must_use]
     pub fn without_classes(mut self, closed: impl Fn(&RunnerClass) -> bool) -> Self {
         for (class, facts) in self.situation.classes.iter().enumerate() {
-            if closed(facts) {
-                let room = self.room(class);
-                self.places.set_open(room, false);
-            }
+            self.closed[class] |= closed(facts);
         }
         self
     }
@@ -202,11 +251,13 @@ impl<'a> Launching<'a> {
         self.situation.classes.len() + class
     }
 
-    /// The jobs that nothing is decided for yet, in the situation's order.
-    pub fn open(&self) -> Vec<usize> {
-        (0..self.fates.len())
-            .filter(|&job| self.fates[job].is_none())
-            .collect()
+    /// The jobs that nothing is decided for yet: the longest waiting first, and those that waited as long
+    /// by what they are, so that a policy which keeps this order among equals does not depend on the
+    /// situation's.
+    pub fn open(&mut self) -> Vec<usize> {
+        self.cover();
+        let all = self.in_order.iter().copied();
+        all.filter(|&job| self.fates[job].is_none()).collect()
     }
 
     /// The situation.
@@ -217,9 +268,13 @@ impl<'a> Launching<'a> {
     /// Launches for a job if there is room. Whether there was; otherwise it waits, and the limit is its
     /// reason.
     pub fn launch_for(&mut self, job: usize) -> bool {
+        self.cover();
         let Some(facts) = self.situation.pending.get(job) else {
             return false;
         };
+        if matches!(self.fates[job], Some(Fate::Placed | Fate::Launched)) {
+            return true;
+        }
         let repository = index(facts.repository);
         let limit = self.limit(Some(repository)).or_else(|| {
             let label_set = index(facts.labels);
@@ -228,8 +283,10 @@ impl<'a> Launching<'a> {
                 .is_none()
                 .then_some(Limit::Classes(label_set))
         });
-        self.fates[job] = Some(limit.map_or(Fate::Placed, Fate::Bound));
+        self.fates[job] = Some(limit.map_or(Fate::Launched, Fate::Bound));
         if limit.is_none() {
+            self.rows[job] = index(facts.labels);
+            self.order.push(job);
             self.count(Some(repository));
         }
         limit.is_none()
@@ -237,36 +294,43 @@ impl<'a> Launching<'a> {
 
     /// Leaves a job waiting, and says when to ask again, in seconds (none: when something changes).
     pub fn wait(&mut self, job: usize, reason: impl Into<String>, retry_after: Option<u32>) {
+        let reason = self.reason(Waiting {
+            reason: reason.into(),
+            retry_after,
+        });
         if let Some(fate) = self.fates.get_mut(job) {
-            *fate = Some(Fate::Wait {
-                reason: reason.into(),
-                retry_after,
-            });
+            *fate = Some(reason);
         }
     }
 
-    /// Keeps so many runners of a class free for jobs to come, as far as there is room. Those that are
-    /// there and not needed by a waiting job count.
+    fn reason(&mut self, waiting: Waiting) -> Fate {
+        let known = self.reasons.iter().position(|known| *known == waiting);
+        Fate::Wait(known.unwrap_or_else(|| {
+            self.reasons.push(waiting);
+            self.reasons.len() - 1
+        }))
+    }
+
+    /// Keeps so many runners of a class free for jobs to come, as far as there is room: after all jobs
+    /// that are launched for. Those that are there and that no waiting job has taken count; no job is
+    /// moved for it.
     pub fn stock(&mut self, class: usize, wanted: u32, reason: impl Into<String>) {
-        let alike = self.situation.label_sets.len() + class;
+        self.cover();
+        let room = self.room(class);
+        let mut launched = 0;
         for _ in 0..wanted {
-            let before = self.limit(None).map(|_| self.places.clone());
-            let Some(kind) = self.places.place(alike) else {
-                break;
-            };
-            if kind < self.situation.classes.len() {
-                // One that is there.
+            if self.places.take_free(class) {
                 continue;
             }
-            if let Some(before) = before {
-                // Nothing more may be launched.
-                self.places = before;
+            if self.limit(None).is_some() || !self.places.take_free(room) {
                 break;
             }
             self.count(None);
+            launched += 1;
         }
         self.stock.push(Stocked {
             class,
+            launched,
             reason: reason.into(),
         });
     }
@@ -314,190 +378,4 @@ impl<'a> Launching<'a> {
             }
         }
     }
-
-    /// Makes the plan: every job is in exactly one launch or deferral. `choose` says spot or on demand
-    /// for a class and a job (none: for idle stock). Where the operator's spend limit binds, the jobs at
-    /// the end of the situation's order wait.
-    pub fn finish(mut self, choose: impl Fn(&RunnerClass, Option<&Job>) -> Capacity) -> Plan {
-        let situation = self.situation;
-        let mut money = situation.headroom.spend_left;
-        let mut left: Vec<u32> = situation.repositories.iter().map(|r| r.left).collect();
-        // By class, spot before on demand. A plan's cost is counted job by job, so there are no maps here.
-        let mut launches: Vec<Vec<u32>> = vec![Vec::new(); 2 * situation.classes.len()];
-        let mut waiting: Vec<(Fate, Vec<u32>)> = Vec::new();
-        for place in self.settling_order() {
-            let job = &situation.pending[place];
-            let mut fate = self.fates[place].take().unwrap_or_else(|| Fate::Wait {
-                reason: "the policy did not decide about this job".to_owned(),
-                retry_after: None,
-            });
-            if fate == Fate::Placed {
-                fate = match self.settle(job, &mut left, &mut money, &choose) {
-                    Ok((class, on_demand)) => {
-                        launches[2 * class + usize::from(on_demand)].push(position(place));
-                        continue;
-                    }
-                    Err(fate) => fate,
-                };
-            }
-            match waiting.iter_mut().find(|(other, _)| *other == fate) {
-                Some((_, jobs)) => jobs.push(position(place)),
-                None => waiting.push((fate, vec![position(place)])),
-            }
-        }
-        waiting.sort_by(|(a, _), (b, _)| a.cmp(b));
-        let waiting_jobs = waiting.iter_mut().map(|(_, jobs)| jobs);
-        for jobs in launches.iter_mut().chain(waiting_jobs) {
-            jobs.sort_unstable();
-        }
-        let mut plan = Plan {
-            launches: launches
-                .into_iter()
-                .enumerate()
-                .filter(|(_, jobs)| !jobs.is_empty())
-                .map(|(kind, jobs)| launch(situation, kind / 2, kind % 2 == 1, jobs))
-                .collect(),
-            deferrals: Vec::new(),
-            notes: Vec::new(),
-            attributes: Vec::new(),
-        };
-        for stocked in &self.stock {
-            let facts = &situation.classes[stocked.class];
-            let chosen = choose(facts, None);
-            let alike = situation.label_sets.len() + stocked.class;
-            let mut count = 0;
-            while let Some(kind) = self.places.pick(alike) {
-                if kind >= situation.classes.len() && spend(&mut money, facts, chosen) {
-                    count += 1;
-                }
-            }
-            if count > 0 {
-                plan.launches.push(Launch {
-                    runner_class: position(stocked.class),
-                    capacity: chosen,
-                    count,
-                    launched_for: None,
-                    jobs: Vec::new(),
-                    reason: stocked.reason.clone(),
-                });
-            }
-        }
-        plan.deferrals = waiting
-            .into_iter()
-            .map(|(fate, jobs)| self.deferral(fate, jobs))
-            .collect();
-        if situation.pending_unseen > 0 {
-            plan.notes.push(format!(
-                "{} more jobs wait than this decision was shown",
-                situation.pending_unseen
-            ));
-        }
-        plan
-    }
-
-    /// The order in which jobs are given their places: those first whose repository may get no more
-    /// runners, so that the runners that are there go to them.
-    fn settling_order(&self) -> Vec<usize> {
-        let situation = self.situation;
-        let mut order: Vec<usize> = (0..situation.pending.len()).collect();
-        if situation.repositories.iter().all(|r| r.left > 0) {
-            return order;
-        }
-        order.sort_by_key(|&job| {
-            let repository = index(situation.pending[job].repository);
-            situation
-                .repositories
-                .get(repository)
-                .is_none_or(|r| r.left > 0)
-        });
-        order
-    }
-
-    /// Gives a job its place: a launch of a class (on demand or not), or what becomes of it instead.
-    fn settle(
-        &mut self,
-        job: &Job,
-        left: &mut [u32],
-        money: &mut Option<f64>,
-        choose: &impl Fn(&RunnerClass, Option<&Job>) -> Capacity,
-    ) -> Result<(usize, bool), Fate> {
-        let label_set = index(job.labels);
-        let Some(kind) = self.places.pick(label_set) else {
-            return Err(Fate::Bound(Limit::Classes(label_set)));
-        };
-        let Some(class) = kind.checked_sub(self.situation.classes.len()) else {
-            return Err(Fate::Covered);
-        };
-        let facts = &self.situation.classes[class];
-        let repository = index(job.repository);
-        if left.get(repository) == Some(&0) {
-            return Err(Fate::Bound(Limit::Repository(repository)));
-        }
-        let chosen = choose(facts, Some(job));
-        if !spend(money, facts, chosen) {
-            return Err(Fate::Bound(Limit::Spend));
-        }
-        if let Some(left) = left.get_mut(repository) {
-            *left -= 1;
-        }
-        Ok((class, chosen == Capacity::OnDemand))
-    }
-
-    fn deferral(&self, fate: Fate, jobs: Vec<u32>) -> Deferral {
-        let (reason, retry_after) = match fate {
-            Fate::Wait {
-                reason,
-                retry_after,
-            } => (reason, retry_after),
-            Fate::Bound(limit) => self.bound(limit),
-            Fate::Covered | Fate::Placed => (
-                "a runner that is idle or on its way can take it".to_owned(),
-                None,
-            ),
-        };
-        Deferral {
-            jobs,
-            retry_after,
-            reason,
-        }
-    }
-}
-
-/// The kinds of place that each label set may take: runners that are there, then runners that may be
-/// launched, both the cheapest first. After them, for idle stock, each class alone.
-fn fits(situation: &Situation) -> Vec<Vec<usize>> {
-    let classes = situation.classes.len();
-    situation
-        .label_sets
-        .iter()
-        .map(|set| {
-            let there = set.fits.iter().map(|&class| index(class));
-            let launched = there.clone().map(|class| classes + class);
-            there.chain(launched).collect()
-        })
-        .chain((0..classes).map(|class| vec![class, classes + class]))
-        .collect()
-}
-
-/// The repository that each runner counts for: a busy one for whom it serves, any other for whom it was
-/// launched.
-pub fn held(situation: &Situation) -> impl Iterator<Item = usize> + '_ {
-    situation
-        .runners
-        .iter()
-        .filter_map(|runner| runner.serves.or(runner.launched_for))
-        .map(index)
-}
-
-/// Pays for an hour of a class. Whether there was money.
-fn spend(money: &mut Option<f64>, class: &RunnerClass, chosen: Capacity) -> bool {
-    let Some(left) = money else {
-        return true;
-    };
-    let price = capacity::price(class, chosen).unwrap_or(0.0);
-    if price > *left {
-        return false;
-    }
-    *left -= price;
-    true
 }

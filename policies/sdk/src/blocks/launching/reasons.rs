@@ -2,7 +2,7 @@
 
 use super::{Launching, Limit};
 use crate::blocks::{index, position};
-use crate::facts::{Capacity, Situation};
+use crate::facts::{Capacity, Situation, Visibility};
 use crate::scale_up::Launch;
 
 impl Launching<'_> {
@@ -43,6 +43,10 @@ impl Launching<'_> {
                 match repository.maximum {
                     Some(maximum) => format!(
                         "the operator's maximum of {maximum} runners for `{}` is reached",
+                        repository.name
+                    ),
+                    None if repository.visibility == Visibility::Public => format!(
+                        "`{}` is public, and this deployment launches nothing for public repositories",
                         repository.name
                     ),
                     None => format!("there is no room left for `{}`", repository.name),
