@@ -10,7 +10,7 @@ CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 say = printf '\n== %s\n'
 
-.PHONY: help demo test check fmt clippy no-compiler setup policies worker bench-policy clean
+.PHONY: help demo test check fmt clippy no-compiler setup policies worker deny bench-policy clean
 
 help: ## this list
 	echo "make demo      build what the demo needs and show a job's way, from webhook to retired runner"
@@ -19,6 +19,7 @@ help: ## this list
 	echo "make setup     install what the tests need: wasm32 target, npm packages, Worker tools, moto"
 	echo "make policies  build the shipped policies and the tests' policies as components"
 	echo "make worker    build the Cloudflare Worker"
+	echo "make deny      licences, sources and double versions of dependencies (needs cargo-deny)"
 	echo "make bench-policy  measure what a decision costs (builds for some ten minutes the first time)"
 	echo "make clean     remove what was built here (not the shared cache of tools)"
 
@@ -75,6 +76,9 @@ policies:
 
 worker:
 	scripts/build-worker
+
+deny:
+	$(CARGO) deny --locked check bans licenses sources
 
 bench-policy:
 	$(CARGO) build --locked -p stoker-cli
