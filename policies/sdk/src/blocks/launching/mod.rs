@@ -294,6 +294,7 @@ impl<'a> Launching<'a> {
 
     /// Leaves a job waiting, and says when to ask again, in seconds (none: when something changes).
     pub fn wait(&mut self, job: usize, reason: impl Into<String>, retry_after: Option<u32>) {
+        self.cover();
         let reason = self.reason(Waiting {
             reason: reason.into(),
             retry_after,
@@ -377,5 +378,45 @@ impl<'a> Launching<'a> {
                 *left = left.saturating_sub(1);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::RunnerPhase;
+    use crate::testing::fleet;
+
+    /// A policy may change its mind about a job: its last word counts, and the job is spoken of once.
+    #[test]
+    fn a_job_is_in_exactly_one_launch_or_deferral_whatever_is_said_of_it() {
+        let situation = fleet()
+            .class("small", &["linux"])
+            .runner("small", RunnerPhase::Idle, 60)
+            .jobs(4, "app", &["linux"])
+            .build();
+        let mut launching = Launching::new(&situation);
+        launching.wait(0, "said before anything was asked", None);
+        assert!(launching.launch_for(1) && launching.launch_for(1));
+        assert!(launching.launch_for(2));
+        launching.wait(2, "on second thoughts", Some(60));
+        let plan = launching.finish(|class, _| crate::blocks::capacity::cheapest(class));
+        let launched = plan.launches.iter().flat_map(|launch| &launch.jobs);
+        let deferred = plan.deferrals.iter().flat_map(|deferral| &deferral.jobs);
+        let mut named: Vec<u32> = launched.chain(deferred).copied().collect();
+        named.sort_unstable();
+        assert_eq!(named, [0, 1, 2, 3]);
+        let why = |job: u32| {
+            let found = plan.deferrals.iter().find(|d| d.jobs.contains(&job));
+            found.map(|deferral| deferral.reason.as_str())
+        };
+        assert_eq!(why(0), Some("said before anything was asked"));
+        // The runner that the first would have had is free for it.
+        assert_eq!(
+            why(1),
+            Some("a runner that is idle or on its way can take it")
+        );
+        assert_eq!(why(2), Some("on second thoughts"));
+        assert_eq!(why(3), Some("the policy did not decide about this job"));
     }
 }

@@ -45,6 +45,8 @@ impl Launching<'_> {
         {
             let mut fate = match &self.fates[place] {
                 Some(Fate::Launched) if !launched => continue,
+                // The policy thought better of it.
+                Some(fate) if launched && *fate != Fate::Launched => continue,
                 Some(fate) => *fate,
                 None => self.reason(Waiting {
                     reason: "the policy did not decide about this job".to_owned(),
