@@ -1,6 +1,6 @@
 //! Spend an hour, a day and a month, in US dollars.
 //!
-//! The closer a limit comes, the cheaper it gets: from `cheaper_class_at` of any limit on, classes that
+//! The closer what is spent comes to a limit, the cheaper it gets: from `cheaper_class_at` of any limit on, classes that
 //! are nobody's cheapest are held back; from `spot_only_at` on, only spot capacity is launched; at the
 //! limit, jobs wait until the hour, day or month is over. Jobs of the named branches
 //! (`first_branches`) go first, and keep being served when the others wait already
@@ -131,7 +131,9 @@ impl ScaleUp for Budget {
         let mut money = Money::new(&limits, settings);
         for job in open {
             // Who waits for money is not to be told of a class that is full.
-            match money.spare(Some(&situation.pending[job]), 0.0) {
+            let facts = &situation.pending[job];
+            let price = lowest_price(situation, settings, stage, facts);
+            match money.spare(Some(facts), price) {
                 Ok(()) => {
                     launching.launch_for(job);
                 }
@@ -199,6 +201,17 @@ fn cheapest<'a>(
         all.min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, name)| name)
     };
     situation.label_sets.iter().filter_map(of_set).collect()
+}
+
+/// The least that a job's runner costs in an hour; where nothing may be launched for it, nothing.
+fn lowest_price(situation: &Situation, settings: &Settings, stage: Stage, job: &Job) -> f64 {
+    let fits = situation.label_sets[index(job.labels)].fits.iter();
+    let classes = fits.filter_map(|&class| situation.classes.get(index(class)));
+    let prices = classes.filter_map(|class| {
+        let chosen = settings.capacity(stage, class, Some(job))?;
+        capacity::price(class, chosen)
+    });
+    prices.reduce(f64::min).unwrap_or(0.0)
 }
 
 /// What is left to spend in this decision, by each limit.

@@ -151,6 +151,22 @@ fn a_job_is_paid_at_the_price_of_what_it_gets() {
 }
 
 #[test]
+fn a_job_that_the_money_can_not_serve_keeps_no_room_from_one_that_it_can() {
+    let situation = fleet()
+        .settings(r#"{"per_hour":0.05}"#)
+        .class("small", &["linux"])
+        .class("large", &["linux", "large"])
+        .maximum(1)
+        .job("app", &["large"])
+        .job("app", &["linux"])
+        .build();
+    let plan = decide(&situation).unwrap();
+    assert_eq!(launched(&plan), 1);
+    assert_eq!(plan.launches[0].runner_class, 0);
+    assert!(plan.deferrals[0].reason.contains("$0.05"), "{plan:?}");
+}
+
+#[test]
 fn named_branches_go_first_whatever_they_cost() {
     let situation = fleet()
         .settings(r#"{"first_branches":["main"]}"#)

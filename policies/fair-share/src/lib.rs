@@ -42,7 +42,7 @@ pub struct Settings {
     /// The most runners that the scope may have; in a repository's own settings, the most that it may have.
     /// The operator's own maxima apply too.
     pub max_runners: Option<u32>,
-    /// The most runners that one repository may have.
+    /// The most runners that one repository may have. Where it has a maximum of its own, the lower holds.
     pub max_runners_per_repository: Option<u32>,
     /// What to launch where a class offers both.
     pub capacity: Preferred,

@@ -246,14 +246,20 @@ impl Control {
             let reason = &deferral.reason;
             deferral.jobs.iter().map(move |&place| (place, reason))
         });
-        let mut writes = Vec::new();
+        let mut reasons = Vec::new();
         for (place, reason) in deferred.chain(cut.iter().map(|(place, rule)| (*place, rule))) {
             let job = &situation.pending[place];
             if job.last_deferral.as_ref() != Some(reason) {
-                writes.push(self.note_deferral(job.key, reason).boxed());
+                reasons.push((job.last_deferral.is_some(), job.key, reason));
             }
         }
-        writes.truncate(REASONS_WRITTEN);
+        // Those first of whom nothing is written down yet.
+        reasons.sort_by_key(|(known, ..)| *known);
+        reasons.truncate(REASONS_WRITTEN);
+        let mut writes = Vec::new();
+        for (_, job, reason) in reasons {
+            writes.push(self.note_deferral(job, reason).boxed());
+        }
         let mut writes = stream::iter(writes).buffer_unordered(WRITTEN_AT_ONCE);
         while let Some(written) = writes.next().await {
             if let Err(error) = written {
@@ -370,8 +376,7 @@ impl Control {
             phase_since: now,
             launched_for: intent.launched_for(number),
             intent: intent.id.clone(),
-            // It costs from when EC2 was asked, however late its answer was found.
-            launched_at: intent.decided_at,
+            launched_at: now,
             price: intent.price,
             booted_at: None,
             interrupted: false,

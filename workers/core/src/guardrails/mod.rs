@@ -62,13 +62,17 @@ struct Left {
     classes: Vec<u32>,
     /// None: the repository has no maximum of its own.
     repositories: Vec<Option<u32>>,
-    /// Runners granted for nobody in particular.
+    /// Runners for nobody in particular: those that are there, and those granted.
     taken_by_nobody: u32,
 }
 
 impl Left {
     fn of(situation: &Situation) -> Self {
         let headroom = &situation.headroom;
+        let nobodys = situation
+            .runners
+            .iter()
+            .filter(|runner| runner.serves.or(runner.launched_for).is_none());
         Self {
             scope: headroom.runners_left,
             launches: headroom.launches_left,
@@ -80,7 +84,7 @@ impl Left {
                 .iter()
                 .map(|repository| repository.maximum.map(|_| repository.left))
                 .collect(),
-            taken_by_nobody: 0,
+            taken_by_nobody: u32::try_from(nobodys.count()).unwrap_or(u32::MAX),
         }
     }
 
@@ -95,7 +99,8 @@ impl Left {
                     0
                 }
             }
-            Some(left) => whole(left / price),
+            // Sums of prices are not exact to the last bit.
+            Some(left) => whole(left / price + 1e-9),
         }
     }
 
@@ -292,14 +297,19 @@ impl Clamping<'_> {
             return;
         }
         let runners = usize::try_from(self.launch.count).unwrap_or(usize::MAX);
-        let lost: Vec<usize> = self
-            .launch
-            .jobs
-            .iter()
-            .copied()
-            .take(runners)
-            .filter(|&job| !left.take_place(self.situation.pending[job].repository))
-            .collect();
+        // A plan may name more jobs than it wants runners: those count for whom there is a place.
+        let mut placed = 0;
+        let mut lost = Vec::new();
+        for &job in &self.launch.jobs {
+            if placed == runners {
+                break;
+            }
+            if left.take_place(self.situation.pending[job].repository) {
+                placed += 1;
+            } else {
+                lost.push(job);
+            }
+        }
         self.lose(Rule::RepositoryMaximum, &lost);
         let named = u32::try_from(self.launch.jobs.len()).unwrap_or(u32::MAX);
         let for_nobody = self.launch.count.saturating_sub(named);

@@ -32,11 +32,15 @@ pub enum Rule {
 }
 
 impl Rule {
-    /// Whether the next decision may grant what this one did not, with nothing else changed.
+    /// Whether a decision a minute later may grant what this one did not, with nothing else changed: a
+    /// budget fills, an hour ends, a launch's hour is paid.
     pub fn passes(self) -> bool {
         matches!(
             self,
-            Self::LaunchBudget | Self::RegistrationBudget | Self::LaunchesPerDecision
+            Self::LaunchBudget
+                | Self::RegistrationBudget
+                | Self::LaunchesPerDecision
+                | Self::SpendLimit
         )
     }
 }

@@ -203,6 +203,15 @@ fn no_rule_is_got_round_by_naming_nobody() {
     let granted = clamp(&one, &situation, &OPEN);
     assert_eq!(granted.launches()[0].count, 4, "its own and what is left");
 
+    // More jobs are named than runners wanted, and none of their repositories has a place.
+    let mut full = situation.clone();
+    for repository in &mut full.repositories {
+        repository.left = 0;
+    }
+    let mut many = plan(vec![launch(0, Capacity::Spot, 2)]);
+    many.launches[0].jobs = vec![0, 1, 2, 3];
+    assert!(clamp(&many, &full, &OPEN).launches().is_empty());
+
     // A public repository that is a scope of its own gets none at all.
     let mut scope = two_repositories(None, PublicRepositories::Refused);
     scope.scope.repository = Some("repository-1".to_owned());

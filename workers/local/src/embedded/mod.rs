@@ -119,6 +119,7 @@ impl Embedded {
             fleet: fleet.clone(),
             acts: Arc::clone(&acts),
             told: reporter,
+            coming: std::sync::Mutex::default(),
         });
         let control = Control::new(
             settings.operation,

@@ -1,6 +1,7 @@
 //! What runs all the time: folding, acting, and hearing of instances.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use stoker_core::control::Acted;
@@ -204,6 +205,21 @@ pub(super) struct Consequences {
     pub(super) fleet: SimulatedFleet,
     pub(super) acts: Arc<ActsInProcess>,
     pub(super) told: Arc<dyn Reporter>,
+    /// When each scope is decided again for what was deferred, in units of [`DEFERRALS_TOGETHER`].
+    pub(super) coming: Mutex<HashMap<ScopeKey, u64>>,
+}
+
+impl Consequences {
+    /// Whether a scope has nothing to come that is as soon; then this is what comes.
+    fn is_sooner(&self, scope: ScopeKey, due: u64, now: Timestamp) -> bool {
+        let mut coming = self.coming.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = coming.get(&scope).copied();
+        let waits = known.is_some_and(|known| known * DEFERRALS_TOGETHER > now.0 && known <= due);
+        if !waits {
+            coming.insert(scope, due);
+        }
+        !waits
+    }
 }
 
 impl Reporter for Consequences {
@@ -227,6 +243,9 @@ impl Reporter for Consequences {
                     // Requests for about the same time are one, or each decision would begin a chain of
                     // its own.
                     let due = (at.0 + u64::from(seconds)) / DEFERRALS_TOGETHER + 1;
+                    if !self.is_sooner(decision.scope, due, at) {
+                        return;
+                    }
                     let request = ActRequest {
                         scope: decision.scope,
                         folded: format!("deferred-until-{due}"),

@@ -232,6 +232,8 @@ impl<'a> Launching<'a> {
             let have = held(self.situation)
                 .filter(|&other| other == repository)
                 .count();
+            // Of several, the lowest holds.
+            let maximum = room.own.map_or(maximum, |(own, _)| own.min(maximum));
             room.own = Some((maximum, maximum.saturating_sub(position(have))));
         }
         self
@@ -272,8 +274,15 @@ impl<'a> Launching<'a> {
         let Some(facts) = self.situation.pending.get(job) else {
             return false;
         };
-        if matches!(self.fates[job], Some(Fate::Placed | Fate::Launched)) {
-            return true;
+        match self.fates[job] {
+            Some(Fate::Placed | Fate::Launched) => return true,
+            Some(Fate::Bound(Limit::NoClass)) => return false,
+            // The policy left it waiting on second thoughts, and has third ones: its place is still there.
+            Some(Fate::Wait(_)) if self.order.contains(&job) => {
+                self.fates[job] = Some(Fate::Launched);
+                return true;
+            }
+            _ => {}
         }
         let repository = index(facts.repository);
         let limit = self.limit(Some(repository)).or_else(|| {
@@ -399,6 +408,8 @@ mod tests {
         launching.wait(0, "said before anything was asked", None);
         assert!(launching.launch_for(1) && launching.launch_for(1));
         assert!(launching.launch_for(2));
+        launching.wait(2, "on second thoughts", None);
+        assert!(launching.launch_for(2), "on third ones");
         launching.wait(2, "on second thoughts", Some(60));
         let plan = launching.finish(|class, _| crate::blocks::capacity::cheapest(class));
         let launched = plan.launches.iter().flat_map(|launch| &launch.jobs);

@@ -61,7 +61,19 @@ impl Launching<'_> {
             ),
             Limit::Classes(label_set) => self.full(label_set),
             Limit::NoClass => "no runner class has all of its labels".to_owned(),
-            Limit::Spend => "the operator's spend limit is reached".to_owned(),
+            Limit::Spend => {
+                // The hour ends, or a runner does whose first hour is spoken for.
+                let hour = 3_600 - situation.now % 3_600;
+                let soon = if situation.runners.is_empty() {
+                    hour
+                } else {
+                    300
+                };
+                return (
+                    "the operator's spend limit is reached".to_owned(),
+                    Some(soon.min(hour)),
+                );
+            }
         };
         (reason, None)
     }
