@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::properties::Undecided;
 use super::strategies::CLASSES;
+use crate::blocks::launching::{CENT_FRACTION, is_supply};
 use crate::blocks::matching::Matching;
 use crate::blocks::{capacity, index};
-use crate::facts::{RunnerPhase, Situation};
+use crate::facts::Situation;
 use crate::scale_up;
 
 /// Why a case does not hold.
@@ -26,11 +27,7 @@ impl From<Undecided> for Seen {
 pub(super) fn served(situation: &Situation, without: &BTreeSet<u32>) -> usize {
     let mut free = vec![0_u32; situation.classes.len()];
     for (runner, place) in situation.runners.iter().zip(0_u32..) {
-        let is_supply = matches!(
-            runner.phase,
-            RunnerPhase::Launching | RunnerPhase::Booting | RunnerPhase::Idle
-        );
-        if is_supply && !without.contains(&place) {
+        if is_supply(runner) && !without.contains(&place) {
             free[index(runner.runner_class)] += 1;
         }
     }
@@ -145,7 +142,7 @@ pub(super) fn headroom(situation: &Situation, plan: &scale_up::Plan) -> Result<(
     }
     // A sum of prices is not exact to the last bit.
     match headroom.spend_left {
-        Some(left) if dollars > left + 1e-9 => Err(Seen::That(format!(
+        Some(left) if dollars > left + CENT_FRACTION => Err(Seen::That(format!(
             "an hour of it costs {dollars}, and {left} is left"
         ))),
         _ => Ok(()),

@@ -1,15 +1,12 @@
 //! One round of load → decide → save intents → act → save outcomes.
 
-use std::collections::BTreeMap;
-
 use futures::future::{FutureExt as _, join_all};
-use futures::stream::{self, StreamExt as _};
 
 use super::book::Answered;
-use super::{CONFLICTS_BORNE, Control, ControlError};
-use crate::guardrails::{self, Granted, Rule};
+use super::{CONFLICTS_BORNE, Control, ControlError, reasons};
+use crate::guardrails::{self, Granted};
 use crate::happening::{DecidedDeferral, DecidedLaunch, Decision, Happening};
-use crate::ids::{DecisionId, IntentId, JobKey, ScopeKey, ScopeVersion};
+use crate::ids::{DecisionId, IntentId, ScopeKey, ScopeVersion};
 use crate::intent::{FleetRequest, Instance, Intent, Launched, Refusal};
 use crate::job::Job;
 use crate::plan::{Launch, Proposal};
@@ -17,13 +14,6 @@ use crate::ports::{FleetError, LedgerError, RegistrationTarget, ScopeState, Sett
 use crate::runner::{Runner, RunnerPhase};
 use crate::situation::{ScopeName, Situation, Trigger, UNSETTLED_IS_SUPPLY_FOR, situation};
 use crate::time::Timestamp;
-
-/// How many jobs are written at once: the ledger takes more, but an act has other things to do.
-const WRITTEN_AT_ONCE: usize = 20;
-
-/// How many reasons an act writes down: a policy that words each anew could otherwise keep the ledger
-/// busy with nothing else.
-const REASONS_WRITTEN: usize = 200;
 
 /// What an act came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -227,67 +217,6 @@ impl Control {
         }
     }
 
-    /// Writes down why jobs wait, where the reason is another than the last time: of so many jobs that the
-    /// writes are no burden, the others' in the next acts. Nothing hangs on it but what people read, so
-    /// what can't be written now is told, and written when a later decision says the same.
-    async fn note_deferrals(
-        &self,
-        scope: ScopeKey,
-        proposal: &Proposal,
-        granted: &Granted,
-        situation: &Situation,
-    ) {
-        let cut: Vec<(usize, String)> = granted
-            .cut()
-            .iter()
-            .map(|(place, rule)| (*place, rule.to_string()))
-            .collect();
-        let deferred = proposal.plan.deferrals.iter().flat_map(|deferral| {
-            let reason = &deferral.reason;
-            deferral.jobs.iter().map(move |&place| (place, reason))
-        });
-        let mut reasons = Vec::new();
-        for (place, reason) in deferred.chain(cut.iter().map(|(place, rule)| (*place, rule))) {
-            let job = &situation.pending[place];
-            if job.last_deferral.as_ref() != Some(reason) {
-                reasons.push((job.last_deferral.is_some(), job.key, reason));
-            }
-        }
-        // Those first of whom nothing is written down yet.
-        reasons.sort_by_key(|(known, ..)| *known);
-        reasons.truncate(REASONS_WRITTEN);
-        let mut writes = Vec::new();
-        for (_, job, reason) in reasons {
-            writes.push(self.note_deferral(job, reason).boxed());
-        }
-        let mut writes = stream::iter(writes).buffer_unordered(WRITTEN_AT_ONCE);
-        while let Some(written) = writes.next().await {
-            if let Err(error) = written {
-                // One that did not work out is enough: the others would meet the same.
-                self.report(&Happening::Trouble {
-                    scope: Some(scope),
-                    problem: format!(
-                        "why jobs wait could not be written down: {error}; a later decision does it"
-                    ),
-                });
-                return;
-            }
-        }
-    }
-
-    async fn note_deferral(&self, job: JobKey, reason: &str) -> Result<(), ControlError> {
-        // A job that has gone meanwhile needs no reason any more.
-        let _gone = self
-            .change_job(job, |known, _| {
-                let mut job = known?.clone();
-                job.deferrals += 1;
-                job.last_deferral = Some(reason.to_owned());
-                Some(job)
-            })
-            .await?;
-        Ok(())
-    }
-
     async fn launch(
         &self,
         intent: &Intent,
@@ -453,23 +382,6 @@ fn intent(
     }
 }
 
-/// What guardrails left waiting, by rule.
-fn cut(granted: &Granted, situation: &Situation) -> impl Iterator<Item = DecidedDeferral> {
-    let mut by_rule: BTreeMap<Rule, Vec<JobKey>> = BTreeMap::new();
-    for (place, rule) in granted.cut() {
-        let jobs = by_rule.entry(*rule).or_default();
-        jobs.push(situation.pending[*place].key);
-    }
-    let reset = situation.headroom.registrations_reset;
-    by_rule
-        .into_iter()
-        .map(move |(rule, jobs)| DecidedDeferral {
-            jobs,
-            retry_after: rule.passes().then_some(reset),
-            reason: rule.to_string(),
-        })
-}
-
 fn decision(
     id: &DecisionId,
     scope: ScopeKey,
@@ -511,7 +423,7 @@ fn decision(
                 retry_after: deferral.retry_after,
                 reason: deferral.reason.clone(),
             })
-            .chain(cut(granted, situation))
+            .chain(reasons::cut(granted, situation))
             .collect(),
         edits: granted.edits().to_vec(),
         notes: proposal.plan.notes.clone(),

@@ -5,6 +5,7 @@ mod act;
 mod book;
 mod configure;
 mod fold;
+mod reasons;
 mod verify;
 
 use std::sync::Arc;

@@ -6,7 +6,7 @@ use crate::blocks::index;
 use crate::facts::{Job, LabelSet, Runner, RunnerPhase, Situation};
 
 /// Whether a runner can take a job that waits now.
-pub(super) fn is_supply(runner: &Runner) -> bool {
+pub(crate) fn is_supply(runner: &Runner) -> bool {
     matches!(
         runner.phase,
         RunnerPhase::Launching | RunnerPhase::Booting | RunnerPhase::Idle

@@ -10,6 +10,8 @@ use super::{index, position};
 use crate::facts::{RunnerClass, Situation};
 
 pub use demand::held;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use demand::is_supply;
 pub use settling::CENT_FRACTION;
 
 /// What is left of the headroom for jobs, and whose limit it is.
