@@ -10,17 +10,21 @@ CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 say = printf '\n== %s\n'
 
-.PHONY: help demo test check fmt clippy no-compiler setup policies worker deny bench-policy clean
+.PHONY: help demo test check fmt clippy no-compiler setup policies examples worker lambdas deny bench-policy bench-languages bench-admission clean
 
 help: ## this list
 	echo "make demo      build what the demo needs and show a job's way, from webhook to retired runner"
 	echo "make test      install what the tests need, build everything, run all tests"
 	echo "make check     formatting, clippy with warnings denied, and no compiler where none may be"
-	echo "make setup     install what the tests need: wasm32 target, npm packages, Worker tools, moto"
+	echo "make setup     install what the tests need: wasm32 targets, npm packages, Worker tools, moto, componentizers"
 	echo "make policies  build the shipped policies and the tests' policies as components"
+	echo "make examples  build the example policies in other languages"
 	echo "make worker    build the Cloudflare Worker"
+	echo "make lambdas   build the Lambdas, each by itself, into target/lambdas"
 	echo "make deny      licences, sources and double versions of dependencies (needs cargo-deny)"
 	echo "make bench-policy  measure what a decision costs (builds for some ten minutes the first time)"
+	echo "make bench-admission  measure what admission costs and how long a hot swap takes"
+	echo "make bench-languages  the same for the example policies in other languages"
 	echo "make clean     remove what was built here (not the shared cache of tools)"
 
 demo:
@@ -37,8 +41,12 @@ test: setup
 	$(CARGO) build --locked --workspace --lib --bins --tests --features stoker-policy/compiler
 	$(say) "building the policies"
 	scripts/build-policies --tests
+	$(say) "building the example policies in other languages"
+	scripts/build-examples
 	$(say) "building the Worker"
 	scripts/build-worker
+	$(say) "building the Lambdas, each by itself"
+	scripts/build-lambdas
 	$(say) "running all tests"
 	$(CARGO) test --locked --workspace --features stoker-policy/compiler
 
@@ -58,8 +66,11 @@ clippy:
 		-p stoker-policy-fair-share -p stoker-policy-budget -p stoker-policy-pinned-sync -- -D warnings
 
 no-compiler:
-	$(say) "the policy host has no compiler unless it is asked for"
+	$(say) "neither the policy host by itself nor the deciding Lambda has a compiler"
 	tree=$$($(CARGO) tree --locked -p stoker-policy -e normal --prefix none)
+	grep -q '^wasmtime v' <<<"$$tree"
+	if grep -E '^(cranelift-codegen|regalloc2|winch-codegen|wasmtime-internal-(cranelift|winch)) ' <<<"$$tree"; then exit 1; fi
+	tree=$$($(CARGO) tree --locked -p stoker-scale-up -e normal --prefix none)
 	grep -q '^wasmtime v' <<<"$$tree"
 	if grep -E '^(cranelift-codegen|regalloc2|winch-codegen|wasmtime-internal-(cranelift|winch)) ' <<<"$$tree"; then exit 1; fi
 
@@ -69,13 +80,20 @@ setup:
 	scripts/setup-wasm
 	scripts/setup-python
 	scripts/setup-edge
+	scripts/setup-languages
 
 policies:
 	$(CARGO) build --locked -p stoker-cli
 	scripts/build-policies --tests
 
+examples:
+	scripts/build-examples
+
 worker:
 	scripts/build-worker
+
+lambdas:
+	scripts/build-lambdas
 
 deny:
 	$(CARGO) deny --locked check bans licenses sources
@@ -84,9 +102,21 @@ bench-policy:
 	$(CARGO) build --locked -p stoker-cli
 	scripts/build-policies --tests
 	$(say) "building a deciding process without a compiler"
-	$(CARGO) build --locked --release -p stoker-policy --example first-decision
+	$(CARGO) build --locked --release -p stoker-policy --bin first-decision
 	$(say) "measuring"
 	$(CARGO) bench --locked -p stoker-policy-testkit --bench decision
+
+bench-admission:
+	$(CARGO) build --locked -p stoker-cli
+	scripts/build-policies --tests
+	scripts/build-examples
+	$(say) "measuring"
+	$(CARGO) bench --locked -p stoker-policy-admission --bench admission
+
+bench-languages:
+	scripts/build-examples
+	$(say) "measuring"
+	$(CARGO) bench --locked -p stoker-policy-testkit --bench languages
 
 clean:
 	rm -rf build node_modules .wrangler

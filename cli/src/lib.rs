@@ -34,10 +34,25 @@ enum Command {
     /// Send webhooks.
     #[command(subcommand)]
     Webhook(webhook::WebhookCommand),
-    /// Build and look at policies.
+    /// Build policies, and look after those of a deployment.
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
 }
+
+/// The exit status for wrong arguments: the one that clap has.
+const WRONG_ARGUMENTS: u8 = 2;
+
+/// Arguments that are each right, and together say nothing.
+#[derive(Debug)]
+pub(crate) struct WrongArguments(pub(crate) String);
+
+impl std::fmt::Display for WrongArguments {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for WrongArguments {}
 
 /// Parses the arguments, runs the command, and says how it went: 0, 1 for a failure (a sentence on
 /// standard error), 2 for wrong arguments; `webhook send` adds its own.
@@ -48,15 +63,16 @@ pub fn main() -> ExitCode {
         Err(error) => {
             // Nobody is left to tell if even this fails.
             let _ = writeln!(std::io::stderr(), "stoker: {error:#}");
-            ExitCode::FAILURE
+            if error.is::<WrongArguments>() {
+                ExitCode::from(WRONG_ARGUMENTS)
+            } else {
+                ExitCode::FAILURE
+            }
         }
     }
 }
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {
-    if let Command::Policy(command) = command {
-        return policy::run(&command);
-    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
@@ -65,7 +81,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             Command::Up(args) => up::run(args).await,
             Command::Demo(args) => demo::run(args).await,
             Command::Webhook(command) => webhook::run(command).await,
-            Command::Policy(command) => policy::run(&command),
+            Command::Policy(command) => policy::run(&command).await,
         }
     });
     // A policy that is being compiled is not waited for.

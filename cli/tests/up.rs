@@ -33,6 +33,7 @@ impl Reporter for Notes {
 
 impl Observer for Notes {
     fn webhook(&self, _: &Reception, _: &Answer) {}
+    fn admission(&self, _: Result<&stoker_admission::Report, String>) {}
 }
 
 /// A control plane, and what happened in it.

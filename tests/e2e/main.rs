@@ -5,4 +5,5 @@
 
 mod github;
 mod parts;
+mod policies;
 mod scale_up;

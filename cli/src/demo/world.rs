@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use secrecy::SecretString;
+use stoker_admission::Report;
 use stoker_core::class::Classes;
 use stoker_core::happening::{Decision, Happening};
 use stoker_core::ids::{ClassName, InstanceId, JobKey};
@@ -45,6 +46,20 @@ impl Reporter for Ears {
 impl Observer for Ears {
     fn webhook(&self, reception: &Reception, answer: &Answer) {
         self.teller.webhook(reception, answer);
+    }
+
+    fn admission(&self, came_to: Result<&Report, String>) {
+        // That the policy is active is told by the introduction.
+        let good = came_to.as_ref().is_ok_and(|report| {
+            let refused = |folder| {
+                let verdict: Option<&stoker_admission::Verdict> = report.verdicts.get(folder);
+                verdict.is_some_and(|verdict| verdict.outcome.is_refusal())
+            };
+            report.alarms.is_empty() && !report.news.iter().any(refused)
+        });
+        if !good {
+            self.teller.admission(came_to);
+        }
     }
 }
 

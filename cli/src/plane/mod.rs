@@ -2,16 +2,20 @@
 //! with the policy host.
 
 mod http;
+mod policies;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use stoker_admission::Report;
+use stoker_core::ids::Deployment;
 use stoker_core::ports::{Reporter, ScaleUpDecider};
 use stoker_intake::{Answer, Reception, Settings};
 use stoker_local::{Embedded, EmbeddedSettings, FolderPolicies};
-use stoker_policy::{HostSettings, Limits, OnFailure, PolicyHost, PolicyMode};
+use stoker_policy::artifact::PublicKeys;
+use stoker_policy::{HostSettings, Limits, OnFailure, PolicyHost, PolicyMode, Trust};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -20,6 +24,9 @@ use tokio::task::JoinHandle;
 pub trait Observer: Reporter {
     /// A request was answered so.
     fn webhook(&self, reception: &Reception, answer: &Answer);
+
+    /// What is in the folder of policies was judged, or why it could not be.
+    fn admission(&self, came_to: Result<&Report, String>);
 }
 
 /// What a control plane is started with.
@@ -45,6 +52,7 @@ pub struct Plane {
     address: SocketAddr,
     closing: oneshot::Sender<()>,
     server: JoinHandle<std::io::Result<()>>,
+    _policies: Option<policies::Policies>,
 }
 
 impl Plane {
@@ -59,7 +67,29 @@ impl Plane {
             .with_context(|| format!("can't listen on {}", settings.listen))?;
         let address = listener.local_addr()?;
         let reporter: Arc<dyn Reporter> = Arc::<dyn Observer>::clone(&observer);
-        let decider = decider(settings.policies, settings.on_failure, settings.limits)?;
+        let policies = match settings.policies {
+            None => None,
+            Some(folder) => Some(
+                policies::start(
+                    folder,
+                    settings.embedded.data.as_deref(),
+                    &settings.embedded.operation.deployment,
+                    settings.limits,
+                    Arc::clone(&observer),
+                )
+                .await?,
+            ),
+        };
+        let host = HostSettings {
+            mode: PolicyMode::Policies,
+            limits: settings.limits,
+            on_failure: settings.on_failure,
+        };
+        let decider = decider(
+            policies.as_ref(),
+            host,
+            &settings.embedded.operation.deployment,
+        )?;
         let embedded = Arc::new(Embedded::start(settings.embedded, decider, reporter).await?);
         let door = http::Door {
             settings: Arc::new(settings.intake),
@@ -80,6 +110,7 @@ impl Plane {
             address,
             closing,
             server,
+            _policies: policies,
         })
     }
 
@@ -108,22 +139,30 @@ impl Plane {
     }
 }
 
+/// Who decides: the policies, or the built-in rules where there is no folder of any.
 fn decider(
-    policies: Option<PathBuf>,
-    on_failure: OnFailure,
-    limits: Limits,
+    policies: Option<&policies::Policies>,
+    settings: HostSettings,
+    deployment: &Deployment,
 ) -> anyhow::Result<Arc<dyn ScaleUpDecider>> {
-    let mode = if policies.is_some() {
-        PolicyMode::Policies
-    } else {
-        PolicyMode::BuiltIn
+    let host = match policies {
+        Some(policies) => PolicyHost::new(
+            Arc::clone(&policies.store),
+            policies.trust.clone(),
+            settings,
+        ),
+        None => PolicyHost::new(
+            Arc::new(FolderPolicies::new("")),
+            Trust {
+                deployment: deployment.clone(),
+                keys: PublicKeys::default(),
+                revalidate: 1,
+            },
+            HostSettings {
+                mode: PolicyMode::BuiltIn,
+                ..settings
+            },
+        ),
     };
-    let store = FolderPolicies::new(policies.unwrap_or_default());
-    let settings = HostSettings {
-        mode,
-        limits,
-        on_failure,
-    };
-    let host = PolicyHost::new(Arc::new(store), settings).context("the policy host")?;
-    Ok(Arc::new(host))
+    Ok(Arc::new(host.context("the policy host")?))
 }

@@ -1,4 +1,9 @@
-//! `stoker policy …`: what an author does with a policy, from a new project to a checked component.
+//! `stoker policy …`: what an author does with a policy, from a new project to a checked component; and what
+//! an operator does with a deployment's policies.
+//!
+//! The author's: [`new`], [`build`], [`check`], [`run`](mod@run). The operator's, each over a [`deployment`]:
+//! [`publish`] (which looks [`before`] it uploads), [`republish`] and [`admit`], which tell the [`outcome`];
+//! [`list`], [`show`] (with the [`provenance`] of settings) and [`history`], which only look.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -10,10 +15,23 @@ use serde_json::Value;
 use stoker_policy::{Decision, Limits};
 use stoker_policy_testkit::Component;
 
+mod admit;
+mod before;
 mod build;
 mod check;
+pub(crate) mod deployment;
+mod history;
+mod list;
 mod new;
+mod outcome;
+mod provenance;
+mod publish;
+mod republish;
 mod run;
+mod scope;
+mod show;
+mod told;
+mod views;
 mod words;
 
 pub use build::encode;
@@ -29,15 +47,40 @@ pub enum PolicyCommand {
     Check(check::CheckArgs),
     /// Ask a component for one decision.
     Run(run::RunArgs),
+    /// Publish a policy: check it, upload it, have it judged and activated.
+    Publish(publish::PublishArgs),
+    /// Publish settings.
+    #[command(subcommand)]
+    Settings(publish::SettingsCommand),
+    /// Have what is uploaded judged now.
+    Admit(admit::AdmitArgs),
+    /// What decides where, and what is refused.
+    List(list::ListArgs),
+    /// What decides for one scope, and where each of its settings comes from.
+    Show(show::ShowArgs),
+    /// What was published when, and why.
+    History(history::HistoryArgs),
+    /// Go back to what was published before.
+    Rollback(republish::RollbackArgs),
+    /// Have the policy of one folder decide in another.
+    Promote(republish::PromoteArgs),
 }
 
 /// Runs the command.
-pub fn run(command: &PolicyCommand) -> anyhow::Result<ExitCode> {
+pub async fn run(command: &PolicyCommand) -> anyhow::Result<ExitCode> {
     match command {
         PolicyCommand::New(args) => new::run(args),
         PolicyCommand::Build(args) => build::run(args),
         PolicyCommand::Check(args) => check::run(args),
         PolicyCommand::Run(args) => run::run(args),
+        PolicyCommand::Publish(args) => publish::run(args).await,
+        PolicyCommand::Settings(command) => publish::run_settings(command).await,
+        PolicyCommand::Admit(args) => admit::run(args).await,
+        PolicyCommand::List(args) => list::run(args).await,
+        PolicyCommand::Show(args) => show::run(args).await,
+        PolicyCommand::History(args) => history::run(args).await,
+        PolicyCommand::Rollback(args) => republish::rollback(args).await,
+        PolicyCommand::Promote(args) => republish::promote(args).await,
     }
 }
 

@@ -4,11 +4,12 @@ mod style;
 mod words;
 
 use std::collections::{HashMap, HashSet};
-use std::io::{IsTerminal as _, Write};
+use std::io::Write;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use serde_json::{Value, json};
+use stoker_admission::Report;
 use stoker_core::happening::Happening;
 use stoker_core::ids::JobKey;
 use stoker_core::ports::Reporter;
@@ -19,7 +20,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::plane::Observer;
 pub use style::Tone;
-use style::{Style, visible};
+pub(crate) use style::{Style, visible};
 pub(crate) use words::{counted, decider};
 
 /// How the time of a line is shown.
@@ -66,8 +67,7 @@ impl Teller {
     /// Lines for people, in colours if standard output is a terminal and `NO_COLOR` is not set; or JSON
     /// lines.
     pub fn stdout(json: bool, times: Times) -> Self {
-        let terminal = std::io::stdout().is_terminal();
-        let colours = terminal && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());
+        let Style { colours } = Style::stdout();
         Self::new(Box::new(std::io::stdout()), json, times, colours)
     }
 
@@ -206,5 +206,11 @@ impl Observer for Teller {
                 "reason": answer.outcome().reason(),
             })
         });
+    }
+
+    fn admission(&self, came_to: Result<&Report, String>) {
+        for said in words::of_admission(&came_to) {
+            self.write(&said.0, || said.1);
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! Colours, where they help and only there.
 
+use std::io::IsTerminal as _;
+
 /// How a line is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tone {
@@ -16,11 +18,18 @@ pub enum Tone {
 }
 
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Style {
-    pub(super) colours: bool,
+pub(crate) struct Style {
+    pub(crate) colours: bool,
 }
 
 impl Style {
+    /// In colours if standard output is a terminal and `NO_COLOR` is not set.
+    pub(crate) fn stdout() -> Self {
+        let terminal = std::io::stdout().is_terminal();
+        let colours = terminal && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());
+        Self { colours }
+    }
+
     fn paint(self, code: &str, text: &str) -> String {
         if self.colours {
             format!("\x1b[{code}m{text}\x1b[0m")
@@ -29,15 +38,15 @@ impl Style {
         }
     }
 
-    pub(super) fn dim(self, text: &str) -> String {
+    pub(crate) fn dim(self, text: &str) -> String {
         self.paint("2", text)
     }
 
-    pub(super) fn bold(self, text: &str) -> String {
+    pub(crate) fn bold(self, text: &str) -> String {
         self.paint("1", text)
     }
 
-    pub(super) fn tone(self, tone: Tone, text: &str) -> String {
+    pub(crate) fn tone(self, tone: Tone, text: &str) -> String {
         let code = match tone {
             Tone::Plain => "36",
             Tone::Good => "32",
@@ -51,7 +60,7 @@ impl Style {
 
 /// The text with its control characters escaped: names come from GitHub and reasons from policies, and
 /// neither is to write to the terminal.
-pub(super) fn visible(text: &str) -> String {
+pub(crate) fn visible(text: &str) -> String {
     text.chars()
         .flat_map(|c| {
             let escaped = c.is_control().then(|| c.escape_unicode());

@@ -1,5 +1,7 @@
 //! The words for each thing that can happen.
 
+use serde_json::{Value, json};
+use stoker_admission::Report;
 use stoker_core::happening::{Decision, Happening};
 use stoker_core::ids::JobKey;
 use stoker_core::intent::{Instance, Refusal};
@@ -311,6 +313,47 @@ fn names(memory: &Memory, jobs: &[JobKey]) -> String {
         names.push(format!("{} more", jobs.len() - names.len()));
     }
     names.join(", ")
+}
+
+/// What became of policies that were looked at: news only. With each the value for machines.
+pub(super) fn of_admission(came_to: &Result<&Report, String>) -> Vec<(Said, Value)> {
+    let said = |tone, text: String, more| Said {
+        tone,
+        verb: "policy",
+        text,
+        more,
+    };
+    let report = match came_to {
+        Ok(report) => report,
+        Err(problem) => {
+            let value = json!({ "kind": "policies-not-judged", "problem": problem });
+            return vec![(said(Tone::Bad, problem.clone(), Vec::new()), value)];
+        }
+    };
+    let mut all = Vec::new();
+    for alarm in &report.alarms {
+        let value = json!({ "kind": "policy-alarm", "problem": alarm });
+        all.push((said(Tone::Bad, alarm.clone(), Vec::new()), value));
+    }
+    for verdict in report
+        .news
+        .iter()
+        .filter_map(|folder| report.verdicts.get(folder))
+    {
+        let (tone, more) = if verdict.outcome.is_refusal() {
+            (Tone::Bad, "; what decided before goes on")
+        } else {
+            (Tone::Good, "")
+        };
+        let problems = verdict
+            .problems
+            .iter()
+            .map(|problem| format!("{}: {}", problem.about, problem.message));
+        let text = format!("{} is {}{more}", verdict.folder, verdict.outcome.words());
+        let value = json!({ "kind": "policy-verdict", "verdict": verdict });
+        all.push((said(tone, text, problems.collect()), value));
+    }
+    all
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 // A benchmark that can't go on says where.
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
 
+use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,10 +14,15 @@ use aws_lc_rs::encoding::{AsDer as _, PublicKeyX509Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
 use criterion::{Criterion, criterion_group, criterion_main};
+use stoker_core::ids::{ArtifactDigest, PolicyGeneration};
 use stoker_core::plan::PolicyLevel;
-use stoker_policy::SizeClass;
-use stoker_policy::artifact::{Native, Statement, Uploaded};
+use stoker_core::policy_folder::PolicyFolder;
+use stoker_policy::activation::{
+    Document, Entry, FolderRecord, Own, Pair, PolicyRecord, SettingsRef, Unsigned,
+};
+use stoker_policy::artifact::{Loaded, Native, Uploaded};
 use stoker_policy::engine::{Configuration, EngineId};
+use stoker_policy::{Decision, SizeClass};
 use stoker_policy_default::DefaultPolicy;
 use stoker_policy_sdk::facts::{RunnerPhase, Situation};
 use stoker_policy_sdk::run;
@@ -119,17 +125,23 @@ fn decisions(bench: &mut Criterion) {
     group.finish();
 }
 
-/// What admission leaves for a deciding process: machine code, its record, and who signed for it.
+/// What admission leaves for a deciding process: machine code, what names it, and who signed for that.
 fn publish(bytes: &[u8], folder: &Path) {
     let limits = SizeClass::Small.limits();
     let engine = Configuration::STANDARD.engine().unwrap();
-    let admitted = Uploaded::new(bytes, &limits).unwrap().admit(&engine);
-    let native = Native::of(&admitted.unwrap(), EngineId::standard()).unwrap();
-    let body = serde_json::to_vec(native.record()).unwrap();
+    let admitted = Uploaded::new(bytes, &limits)
+        .unwrap()
+        .admit(&engine)
+        .unwrap();
+    let native = Native::of(&admitted, EngineId::standard()).unwrap();
+    let policy = Loaded::new(admitted, &limits).unwrap();
     let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap();
     let key: PublicKeyX509Der<'_> = pair.public_key().as_der().unwrap();
-    let statement = Statement::new("bench", 1, &body);
+    let document = active(&policy, &native, bytes.len());
+    let unsigned = Unsigned::new(&"bench".parse().unwrap(), &document).unwrap();
+    let statement = unsigned.statement();
     let signature = pair.sign(&SystemRandom::new(), statement.bytes()).unwrap();
+    let active = unsigned.signed(signature.as_ref()).unwrap();
     println!(
         "{} bytes of WebAssembly are {} of machine code",
         bytes.len(),
@@ -137,17 +149,54 @@ fn publish(bytes: &[u8], folder: &Path) {
     );
     for (name, bytes) in [
         ("key.der", key.as_ref()),
-        ("record.json", &body),
-        ("signature", signature.as_ref()),
+        ("active.json", &active),
         ("policy.native", native.bytes()),
     ] {
         std::fs::write(folder.join(name), bytes).unwrap();
     }
 }
 
+/// The document that has that policy launch runners for everybody, without settings.
+fn active(policy: &Loaded, native: &Native, bytes: usize) -> Document {
+    let record = PolicyRecord {
+        name: policy.description().name.clone(),
+        version: policy.description().version.clone(),
+        bytes: bytes as u64,
+        exports: policy.spoken().clone(),
+        natives: vec![native.code().clone()],
+    };
+    let entry = Entry {
+        pair: Pair {
+            policy: Some(policy.digest().clone()),
+            level: PolicyLevel::Default,
+            settings: SettingsRef {
+                digest: ArtifactDigest::of(b"{}"),
+                zones: Vec::new(),
+                notes: Vec::new(),
+            },
+            inherited: None,
+        },
+        since: PolicyGeneration(1),
+        previous: None,
+    };
+    let folder = FolderRecord {
+        own: Own::default(),
+        scope: BTreeMap::from([(Decision::ScaleUp, entry)]),
+        tunes: BTreeMap::new(),
+        changed: PolicyGeneration(1),
+        passed_over: None,
+    };
+    Document {
+        generation: PolicyGeneration(1),
+        policies: BTreeMap::from([(policy.digest().clone(), record)]),
+        folders: BTreeMap::from([(PolicyFolder::Default, folder)]),
+        ..Document::empty()
+    }
+}
+
 /// From before a process without a compiler is started to its first decision, which it tells the time of.
 fn start(bench: &mut Criterion) {
-    let program = target().join("release/examples/first-decision");
+    let program = target().join("release/first-decision");
     assert!(
         program.is_file(),
         "{} is missing: `make bench-policy` builds it",

@@ -6,7 +6,9 @@ use std::io::Read as _;
 use aws_config::{BehaviorVersion, Region};
 use aws_credential_types::Credentials;
 use aws_sdk_ec2::types::{Filter, InstanceType, RequestLaunchTemplateData};
+use aws_sdk_kms::types::{KeySpec, KeyUsageType};
 use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
 use aws_sdk_sqs::types::QueueAttributeName;
 use aws_sdk_ssm::types::ParameterType;
 use base64::Engine as _;
@@ -28,6 +30,14 @@ pub(crate) struct Aws {
     clients: Clients,
     pub(crate) intake: Queue,
     pub(crate) acts: Queue,
+}
+
+/// A key of KMS that signs what is active.
+#[derive(Debug, Clone)]
+pub(crate) struct SigningKey {
+    pub(crate) id: String,
+    /// DER, in base64.
+    pub(crate) public: String,
 }
 
 /// An instance as an operator sees it.
@@ -58,6 +68,17 @@ impl Aws {
             .send()
             .await
             .unwrap();
+        let versioned = VersioningConfiguration::builder()
+            .status(BucketVersioningStatus::Enabled)
+            .build();
+        clients
+            .s3
+            .put_bucket_versioning()
+            .bucket(BUCKET)
+            .versioning_configuration(versioned)
+            .send()
+            .await
+            .unwrap();
         for (name, value) in [(APP_ID, app), (APP_KEY, key)] {
             clients
                 .ssm
@@ -79,17 +100,69 @@ impl Aws {
         }
     }
 
-    /// Puts a policy where `aws s3 cp` would.
-    pub(crate) async fn publish(&self, folder: &str, component: Vec<u8>) {
-        self.clients
+    /// Puts an object where `aws s3 cp` would; the version that it has.
+    pub(crate) async fn put(&self, key: &str, body: impl Into<Vec<u8>>) -> String {
+        let answer = self
+            .clients
             .s3
             .put_object()
             .bucket(BUCKET)
-            .key(format!("policies/{folder}/policy.wasm"))
-            .body(ByteStream::from(component))
+            .key(key)
+            .body(ByteStream::from(body.into()))
             .send()
             .await
             .unwrap();
+        answer.version_id.unwrap()
+    }
+
+    /// Deletes one, as `aws s3 rm` would.
+    pub(crate) async fn delete(&self, key: &str) {
+        let delete = self.clients.s3.delete_object().bucket(BUCKET).key(key);
+        delete.send().await.unwrap();
+    }
+
+    /// What is in an object.
+    pub(crate) async fn object(&self, key: &str) -> Option<Vec<u8>> {
+        let get = self.clients.s3.get_object().bucket(BUCKET).key(key);
+        let object = get.send().await.ok()?;
+        Some(object.body.collect().await.unwrap().to_vec())
+    }
+
+    /// The keys that begin so.
+    pub(crate) async fn keys(&self, prefix: &str) -> Vec<String> {
+        let list = self
+            .clients
+            .s3
+            .list_objects_v2()
+            .bucket(BUCKET)
+            .prefix(prefix);
+        let listed = list.send().await.unwrap();
+        let keys = listed.contents().iter().filter_map(|object| object.key());
+        keys.map(ToOwned::to_owned).collect()
+    }
+
+    /// A new key that signs.
+    pub(crate) async fn signing_key(&self) -> SigningKey {
+        let made = self
+            .clients
+            .kms
+            .create_key()
+            .key_spec(KeySpec::EccNistP256)
+            .key_usage(KeyUsageType::SignVerify)
+            .send()
+            .await
+            .unwrap();
+        let id = made.key_metadata.unwrap().key_id;
+        let public = self.clients.kms.get_public_key().key_id(&id).send().await;
+        let der = public.unwrap().public_key.unwrap();
+        Self::key(id, der.as_ref())
+    }
+
+    fn key(id: String, der: &[u8]) -> SigningKey {
+        SigningKey {
+            id,
+            public: STANDARD.encode(der),
+        }
     }
 
     /// The deployment's instances, terminated ones included, by the time of their launch.

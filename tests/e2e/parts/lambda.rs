@@ -1,4 +1,4 @@
-//! The scale-up Lambda: the real program, through the Lambda Runtime API.
+//! A Lambda: the real program, through the Lambda Runtime API.
 
 use std::process::Command;
 use std::sync::Mutex;
@@ -13,22 +13,25 @@ use super::runtime_api::{Invoked, RuntimeApi};
 /// The program's environment.
 pub(crate) type Environment = Vec<(&'static str, String)>;
 
-/// The running Lambda.
+/// A running Lambda.
 pub(crate) struct Lambda {
+    program: &'static str,
     api: RuntimeApi,
-    environment: Environment,
+    environment: Mutex<Environment>,
     process: Mutex<Process>,
     /// What processes that were killed had said.
     said: Mutex<Vec<String>>,
 }
 
 impl Lambda {
-    pub(crate) async fn start(environment: Environment) -> Self {
+    /// Starts `scale-up` or another one, as `scripts/build-lambdas` has built it.
+    pub(crate) async fn start(program: &'static str, environment: Environment) -> Self {
         let api = RuntimeApi::start().await;
-        let process = Mutex::new(start(&api.address, &environment));
+        let process = Mutex::new(start(program, &api.address, &environment));
         Self {
+            program,
             api,
-            environment,
+            environment: Mutex::new(environment),
             process,
             said: Mutex::default(),
         }
@@ -52,7 +55,31 @@ impl Lambda {
         process.kill();
         self.said.lock().unwrap().extend(process.lines());
         self.api.abandon();
-        *process = start(&self.api.address, &self.environment);
+        *process = start(
+            self.program,
+            &self.api.address,
+            &self.environment.lock().unwrap(),
+        );
+    }
+
+    /// Changes a variable of its environment; [`Self::replace`] has it take effect.
+    pub(crate) fn set(&self, name: &'static str, value: &str) {
+        let mut environment = self.environment.lock().unwrap();
+        environment.retain(|(known, _)| *known != name);
+        environment.push((name, value.to_owned()));
+    }
+
+    /// Invokes it with what must succeed.
+    pub(crate) async fn asked(&self, event: &Value) -> Value {
+        match self.invoke(event).await {
+            Invoked::Answered(answer) => answer,
+            other => panic!("{other:?}; the log: {:#?}", self.log()),
+        }
+    }
+
+    /// The Runtime API, for whoever else invokes it.
+    pub(crate) fn api(&self) -> &RuntimeApi {
+        &self.api
     }
 
     /// Everything that was logged.
@@ -85,21 +112,21 @@ impl Lambda {
     }
 }
 
-fn start(api: &str, environment: &Environment) -> Process {
-    let mut command = Command::new(built("scale-up"));
+fn start(program: &'static str, api: &str, environment: &Environment) -> Process {
+    let mut command = Command::new(built(&format!("lambdas/{program}")));
     command
         .env_clear()
         .envs(environment.iter().map(|(name, value)| (*name, value)))
         .env("AWS_LAMBDA_RUNTIME_API", api)
-        .env("AWS_LAMBDA_FUNCTION_NAME", "scale-up")
+        .env("AWS_LAMBDA_FUNCTION_NAME", program)
         .env("AWS_LAMBDA_FUNCTION_VERSION", "1")
         .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "512");
-    Process::start("scale-up", &mut command)
+    Process::start(program, &mut command)
 }
 
 /// A scale-up that is not expected to come up: what it says before it ends.
 pub(crate) async fn start_in_vain(environment: Environment) -> Vec<String> {
-    let mut process = start("127.0.0.1:9", &environment);
+    let mut process = start("scale-up", "127.0.0.1:9", &environment);
     let content = process.ended(Duration::from_secs(30)).await;
     assert!(!content);
     // The threads that read what it said are a moment behind its end.

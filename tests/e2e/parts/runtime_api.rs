@@ -67,23 +67,23 @@ impl RuntimeApi {
 
     /// Invokes the function.
     pub(crate) async fn invoke(&self, event: &Value) -> Invoked {
-        let id = {
-            let mut number = self.api.number.lock().unwrap();
-            *number += 1;
-            format!("request-{number}")
-        };
-        let (tell, hear) = oneshot::channel();
-        self.api.answers.lock().unwrap().insert(id.clone(), tell);
-        self.api
-            .waiting
-            .lock()
-            .unwrap()
-            .push_back((id, event.to_string()));
-        self.api.more.notify_one();
-        match tokio::time::timeout(TIMEOUT, hear).await {
-            Ok(Ok(invoked)) => invoked,
-            _ => Invoked::Died,
-        }
+        invoke(&self.api, event.to_string()).await
+    }
+
+    /// An address at which the service's own Invoke API serves this function, whatever it is called.
+    pub(crate) async fn invoke_api(&self) -> String {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let router = Router::new()
+            .route(
+                "/2015-03-31/functions/{name}/invocations",
+                post(invoke_by_service),
+            )
+            .with_state(Arc::clone(&self.api));
+        tokio::spawn(async move {
+            axum::serve(listener, router).await.unwrap();
+        });
+        url
     }
 
     /// The program has died: nobody will answer what it was asked.
@@ -96,6 +96,39 @@ impl Drop for RuntimeApi {
     fn drop(&mut self) {
         self.server.abort();
     }
+}
+
+async fn invoke(api: &Api, event: String) -> Invoked {
+    let id = {
+        let mut number = api.number.lock().unwrap();
+        *number += 1;
+        format!("request-{number}")
+    };
+    let (tell, hear) = oneshot::channel();
+    api.answers.lock().unwrap().insert(id.clone(), tell);
+    api.waiting.lock().unwrap().push_back((id, event));
+    api.more.notify_one();
+    match tokio::time::timeout(TIMEOUT, hear).await {
+        Ok(Ok(invoked)) => invoked,
+        _ => Invoked::Died,
+    }
+}
+
+async fn invoke_by_service(State(api): State<Arc<Api>>, body: String) -> Response {
+    let (error, body) = match invoke(&api, body).await {
+        Invoked::Answered(answer) => (None, answer.to_string()),
+        Invoked::Failed(problem) => (Some("Unhandled"), problem),
+        Invoked::Died => (
+            Some("Unhandled"),
+            r#"{"errorMessage":"it died"}"#.to_owned(),
+        ),
+    };
+    let response = Response::builder().header("content-type", "application/json");
+    let response = match error {
+        Some(error) => response.header("x-amz-function-error", error),
+        None => response,
+    };
+    response.body(Body::from(body)).unwrap()
 }
 
 async fn next(State(api): State<Arc<Api>>) -> Response {

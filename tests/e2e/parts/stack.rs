@@ -1,10 +1,12 @@
-//! A whole deployment: GitHub, the edge, AWS, the Lambda.
+//! A whole deployment: GitHub, the edge, AWS, the Lambdas.
+
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use stoker_core::ids::ArtifactDigest;
 use stoker_tests::github::{AppKey, GitHub};
 
-use super::aws::{self, Aws};
+use super::aws::{self, Aws, SigningKey};
 use super::built;
 use super::lambda::{Environment, Lambda};
 use super::mapping::Batch;
@@ -22,6 +24,10 @@ const ORGANIZATION_INSTALLATION: u64 = 3_456_996;
 const USER: &str = "Codertocat";
 const USER_INSTALLATION: u64 = 3_456_997;
 
+/// After this long a decision is by what is active now: the second of `POLICY_REVALIDATE_SECONDS`, the one
+/// within which the old one may still decide, and the rest of the one that has begun.
+const CONFIRMED: Duration = Duration::from_millis(3_100);
+
 /// More batches than this are a message that goes round and round.
 const MOST_BATCHES: usize = 60;
 
@@ -32,7 +38,12 @@ pub(crate) struct Stack {
     /// The way to EC2.
     pub(crate) ec2: Proxy,
     pub(crate) worker: Worker,
+    /// `scale-up`.
     pub(crate) lambda: Lambda,
+    /// `policy-admission`, and its way to AWS.
+    pub(crate) admission: Lambda,
+    pub(crate) effects: Proxy,
+    pub(crate) key: SigningKey,
     // Last, so that it outlives those that talk to it.
     _moto: Moto,
 }
@@ -48,18 +59,49 @@ impl Stack {
         let moto = Moto::start().await;
         let ec2 = Proxy::start(&moto.url).await;
         let aws = Aws::set_up(&moto.url, APP, &key.pem().unwrap()).await;
-        aws.publish("default", shipped_policy()).await;
+        let signing = aws.signing_key().await;
+        let effects = Proxy::start(&moto.url).await;
+        let admission = Lambda::start("policy-admission", admitting(&effects.url, &signing)).await;
+        aws.put("policies/default/policy.wasm", shipped_policy())
+            .await;
+        let report = admission.asked(&json!({ "task": "sweep" })).await;
+        assert_eq!(report["published"], true, "{report}");
         let worker = Worker::start(&moto.url, &aws.intake.url).await;
-        let environment = environment(&moto.url, &ec2.url, &github.url(), &aws.acts.url, mode);
-        let lambda = Lambda::start(environment).await;
+        let mut environment = environment(&moto.url, &ec2.url, &github.url(), &aws.acts.url, mode);
+        environment.push(("POLICY_PUBLIC_KEYS", signing.public.clone()));
+        let lambda = Lambda::start("scale-up", environment).await;
         Self {
             github,
             aws,
             ec2,
             worker,
             lambda,
+            admission,
+            effects,
+            key: signing,
             _moto: moto,
         }
+    }
+
+    /// Uploads a policy, and tells admission of it as S3 does.
+    pub(crate) async fn publish(&self, folder: &str, component: Vec<u8>) -> Value {
+        self.upload(folder, "policy.wasm", component).await
+    }
+
+    /// Uploads a file into a folder, and tells admission of it as S3 does: what became of it.
+    pub(crate) async fn upload(&self, folder: &str, file: &str, body: Vec<u8>) -> Value {
+        let key = format!("policies/{folder}/{file}");
+        let version = self.aws.put(&key, body).await;
+        let event = json!({"Records": [{
+            "eventSource": "aws:s3",
+            "eventName": "ObjectCreated:Put",
+            "userIdentity": { "principalId": "AWS:AIDAEXAMPLE" },
+            "s3": { "object": { "key": key.replace('/', "%2F"), "versionId": version } },
+        }]});
+        let report = self.admission.asked(&event).await;
+        // The deciding Lambda confirms what is active every second here.
+        tokio::time::sleep(CONFIRMED).await;
+        report
     }
 
     /// GitHub knows the payload's job, and it waits.
@@ -143,10 +185,26 @@ fn environment(aws: &str, ec2: &str, github: &str, acts: &str, mode: &str) -> En
         ("LEDGER_TABLE", aws::TABLE),
         ("ACT_QUEUE_URL", acts),
         ("POLICIES_BUCKET", aws::BUCKET),
+        ("POLICY_REVALIDATE_SECONDS", "1"),
         ("GITHUB_API_URL", github),
         ("GITHUB_WEB_URL", "https://github.example"),
         ("GITHUB_APP_ID_PARAMETER", aws::APP_ID),
         ("GITHUB_APP_PRIVATE_KEY_PARAMETER", aws::APP_KEY),
+    ]
+    .map(|(name, value)| (name, value.to_owned()))
+    .to_vec()
+}
+
+fn admitting(aws: &str, key: &SigningKey) -> Environment {
+    [
+        ("AWS_REGION", "us-east-1"),
+        ("AWS_ACCESS_KEY_ID", "test"),
+        ("AWS_SECRET_ACCESS_KEY", "test"),
+        ("AWS_ENDPOINT_URL", aws),
+        ("DEPLOYMENT", aws::DEPLOYMENT),
+        ("POLICIES_BUCKET", aws::BUCKET),
+        ("POLICY_SIGNING_KEY_ID", &key.id),
+        ("POLICY_PUBLIC_KEYS", &key.public),
     ]
     .map(|(name, value)| (name, value.to_owned()))
     .to_vec()

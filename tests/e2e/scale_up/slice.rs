@@ -16,8 +16,7 @@ async fn a_real_webhook_becomes_a_runner_and_a_policy_decided_it() {
     a_redelivery_launches_nothing_more(&stack).await;
     a_check_run_becomes_a_runner_too(&stack).await;
     another_policy_changes_the_next_decision(&stack).await;
-    a_policy_that_traps_is_survived(&stack).await;
-    a_policy_that_spins_is_survived(&stack).await;
+    a_policy_that_traps_is_refused_and_changes_nothing(&stack).await;
     a_good_policy_serves_whoever_was_left_waiting(&stack).await;
 
     assert_eq!(stack.lambda.process_id(), process);
@@ -95,7 +94,7 @@ async fn a_check_run_becomes_a_runner_too(stack: &Stack) {
 
 async fn another_policy_changes_the_next_decision(stack: &Stack) {
     let policy = test_policy("launches-nothing");
-    stack.aws.publish("default", policy.clone()).await;
+    stack.publish("default", policy.clone()).await;
     stack.queue("guid-3", &another_workflow_job(5_003)).await;
     stack.settle().await;
 
@@ -109,37 +108,31 @@ async fn another_policy_changes_the_next_decision(stack: &Stack) {
     assert_eq!(stack.aws.instances().await.len(), 2);
 }
 
-async fn a_policy_that_traps_is_survived(stack: &Stack) {
-    let policy = test_policy("traps");
-    stack.aws.publish("default", policy.clone()).await;
-    stack.queue("guid-4", &another_workflow_job(5_004)).await;
-    stack.settle().await;
+async fn a_policy_that_traps_is_refused_and_changes_nothing(stack: &Stack) {
+    for (delivery, job, policy, cause) in [
+        ("guid-4", 5_004, "traps", "trapped"),
+        ("guid-5", 5_005, "spins", "out-of-fuel"),
+    ] {
+        let report = stack.publish("default", test_policy(policy)).await;
+        assert_eq!(report["published"], false);
+        let verdict = &report["verdicts"]["default"];
+        assert_eq!(verdict["outcome"], "refused");
+        assert_eq!(verdict["problems"][0]["cause"], cause);
+        stack.queue(delivery, &another_workflow_job(job)).await;
+        stack.settle().await;
 
-    let decided = last_decision(stack);
-    assert_eq!(decided["level"], "WARN");
-    assert_eq!(decided["fallback"]["cause"], "trapped");
-    assert_eq!(decided["fallback"]["digest"], digest(&policy).as_str());
-    // The policy that was good before decides, and still launches nothing.
-    assert_eq!(decided["fallback"]["instead"], "previous");
-    let before = digest(&test_policy("launches-nothing"));
-    assert_eq!(decided["by"]["digest"], before.as_str());
-    assert!(stack.lambda.counted("PolicyFallbacks") > 0);
-    assert_eq!(stack.aws.instances().await.len(), 2);
-}
-
-async fn a_policy_that_spins_is_survived(stack: &Stack) {
-    stack.aws.publish("default", test_policy("spins")).await;
-    stack.queue("guid-5", &another_workflow_job(5_005)).await;
-    stack.settle().await;
-
-    let decided = last_decision(stack);
-    assert_eq!(decided["fallback"]["cause"], "out-of-fuel");
-    assert_eq!(decided["fallback"]["instead"], "previous");
-    assert_eq!(stack.aws.instances().await.len(), 2);
+        let decided = last_decision(stack);
+        assert_eq!(decided["fallback"], Value::Null);
+        let before = digest(&test_policy("launches-nothing"));
+        assert_eq!(decided["by"]["digest"], before.as_str());
+        assert_eq!(stack.aws.instances().await.len(), 2);
+    }
+    assert_eq!(stack.lambda.counted("PolicyFallbacks"), 0);
+    assert_eq!(stack.admission.counted("PoliciesRefused"), 2);
 }
 
 async fn a_good_policy_serves_whoever_was_left_waiting(stack: &Stack) {
-    stack.aws.publish("default", shipped_policy()).await;
+    stack.publish("default", shipped_policy()).await;
     stack.queue("guid-6", &another_workflow_job(5_006)).await;
     stack.settle().await;
 

@@ -10,11 +10,11 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 
 /// A connection inside a region takes milliseconds; one that takes longer than this goes nowhere.
-const CONNECT: Duration = Duration::from_secs(2);
+pub(crate) const CONNECT: Duration = Duration::from_secs(2);
 
 /// Every service but EC2 answers in well under a second; ten leave room for its bad days, and for two
 /// more attempts within a Lambda's minute.
-const ATTEMPT: Duration = Duration::from_secs(10);
+pub(crate) const ATTEMPT: Duration = Duration::from_secs(10);
 
 /// An instant `CreateFleet` answers only after it has tried every pool that it was offered.
 const EC2_ATTEMPT: Duration = Duration::from_secs(25);
@@ -38,6 +38,8 @@ pub struct Clients {
     pub dynamodb: aws_sdk_dynamodb::Client,
     /// The fleet.
     pub ec2: aws_sdk_ec2::Client,
+    /// What signs for policies.
+    pub kms: aws_sdk_kms::Client,
     /// Policies.
     pub s3: aws_sdk_s3::Client,
     /// Requests to act.
@@ -78,6 +80,7 @@ impl Clients {
         Self {
             dynamodb: aws_sdk_dynamodb::Client::new(&config),
             ec2: aws_sdk_ec2::Client::from_conf(ec2),
+            kms: aws_sdk_kms::Client::new(&config),
             s3: aws_sdk_s3::Client::from_conf(s3),
             sqs: aws_sdk_sqs::Client::new(&config),
             ssm: aws_sdk_ssm::Client::from_conf(ssm),
@@ -90,7 +93,8 @@ fn has_own_endpoint(config: &SdkConfig) -> bool {
     config.endpoint_url().is_some() || std::env::var_os("AWS_ENDPOINT_URL_S3").is_some()
 }
 
-fn patience(attempt: Duration) -> TimeoutConfig {
+/// How long an attempt is waited for.
+pub(crate) fn patience(attempt: Duration) -> TimeoutConfig {
     TimeoutConfig::builder()
         .connect_timeout(CONNECT)
         .operation_attempt_timeout(attempt)

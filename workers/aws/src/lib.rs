@@ -8,9 +8,12 @@
 //! tried again by the SDK's standard retry; what comes out of here as an error has had that.
 //!
 //! Modules in reading order: [`clients`], [`ledger`] (DynamoDB), [`fleet`] (EC2), [`configurations`]
-//! (SSM), [`policies`] (S3), [`acts`] (SQS), [`secrets`] (SSM).
+//! (SSM), [`policies`] (S3), [`signer`] (KMS), [`acts`] (SQS), [`secrets`] (SSM); with the feature
+//! `admission`, `admission` (the admission Lambda, as an operator's commands ask it).
 
 pub mod acts;
+#[cfg(feature = "admission")]
+pub mod admission;
 pub mod clients;
 pub mod configurations;
 pub mod fleet;
@@ -18,11 +21,15 @@ pub mod ledger;
 pub mod policies;
 mod problem;
 pub mod secrets;
+pub mod signer;
 
 pub use acts::SqsActs;
+#[cfg(feature = "admission")]
+pub use admission::{LambdaAdmission, LambdaAdmissionError};
 pub use clients::{ClientSettings, Clients};
 pub use configurations::SsmConfigurations;
 pub use fleet::Ec2Fleet;
 pub use ledger::DynamoLedger;
-pub use policies::S3Policies;
+pub use policies::{S3Policies, S3Uploads};
 pub use secrets::{ParameterError, Parameters};
+pub use signer::KmsSigner;

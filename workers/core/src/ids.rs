@@ -255,6 +255,44 @@ impl fmt::Display for ClassName {
 #[serde(transparent)]
 pub struct ScopeVersion(pub u64);
 
+/// Which publication of the active policies something is: it only grows. 0: none was seen.
+///
+/// It is the UTC time of the publication in digits (`20261125031415`), so that it grows even where all
+/// memory of earlier ones was lost; or the one before plus one, where the clock is behind.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct PolicyGeneration(pub u64);
+
+impl PolicyGeneration {
+    /// The one that follows this one when it is published at that time.
+    #[must_use]
+    pub fn next(self, now: crate::time::Timestamp) -> Self {
+        let seconds = i64::try_from(now.0).unwrap_or(i64::MAX);
+        let digits = time::OffsetDateTime::from_unix_timestamp(seconds).map_or(0, |at| {
+            let pairs = [
+                u8::from(at.month()),
+                at.day(),
+                at.hour(),
+                at.minute(),
+                at.second(),
+            ];
+            let year = u64::from(at.year().unsigned_abs());
+            pairs
+                .into_iter()
+                .fold(year, |digits, pair| digits * 100 + u64::from(pair))
+        });
+        Self(digits.max(self.0 + 1))
+    }
+}
+
+impl fmt::Display for PolicyGeneration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// One round of deciding. 32 hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -319,8 +357,41 @@ fn short_hash(parts: &[&str]) -> String {
 
 /// The SHA-256 of an artefact, as 64 hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "String", into = "String")]
 pub struct ArtifactDigest(String);
+
+impl FromStr for ArtifactDigest {
+    type Err = InvalidName;
+
+    fn from_str(value: &str) -> Result<Self, InvalidName> {
+        let fits = value.len() == 64
+            && value
+                .bytes()
+                .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        if fits {
+            Ok(Self(value.to_owned()))
+        } else {
+            Err(InvalidName {
+                value: value.to_owned(),
+                expected: "a SHA-256: 64 hexadecimal digits in lower case",
+            })
+        }
+    }
+}
+
+impl TryFrom<String> for ArtifactDigest {
+    type Error = InvalidName;
+
+    fn try_from(value: String) -> Result<Self, InvalidName> {
+        value.parse()
+    }
+}
+
+impl From<ArtifactDigest> for String {
+    fn from(digest: ArtifactDigest) -> Self {
+        digest.0
+    }
+}
 
 impl ArtifactDigest {
     /// The digest of these bytes.

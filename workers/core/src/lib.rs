@@ -9,7 +9,7 @@
 //! there, the Lambdas put AWS and GitHub there.
 //!
 //! Modules in reading order: [`ids`], [`time`], [`class`], [`job`], [`runner`], [`intent`], [`account`],
-//! [`situation`], [`plan`], [`guardrails`], [`distribution`], [`boot`], [`ports`], [`happening`],
+//! [`situation`], [`plan`], [`guardrails`], [`distribution`], [`policy_folder`], [`boot`], [`ports`], [`happening`],
 //! [`control`].
 
 pub mod account;
@@ -26,6 +26,7 @@ pub mod intent;
 pub mod job;
 pub mod limits;
 pub mod plan;
+pub mod policy_folder;
 pub mod ports;
 pub mod runner;
 pub mod situation;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::class::Capacity;
-use crate::ids::ArtifactDigest;
+use crate::ids::{ArtifactDigest, PolicyGeneration};
 
 /// What a scale-up policy wants, in positions of the situation that it was shown.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -99,6 +99,9 @@ pub struct DecidedBy {
     pub level: PolicyLevel,
     /// The SHA-256 of its component; none for the built-in rules.
     pub digest: Option<ArtifactDigest>,
+    /// The publication of the active policies that said so; none where none could be read.
+    #[serde(default)]
+    pub generation: Option<PolicyGeneration>,
     /// What the decision cost; none for the built-in rules.
     pub fuel: Option<u64>,
 }
@@ -167,6 +170,9 @@ pub struct Fallback {
     pub digest: Option<ArtifactDigest>,
     /// Who decided instead.
     pub instead: Instead,
+    /// Whether somebody may have tampered with what runs, or an upgrade went wrong.
+    #[serde(default)]
+    pub alarm: bool,
 }
 
 /// A decision before the guardrails.

@@ -8,9 +8,10 @@ use rusqlite::{Connection, TransactionBehavior};
 use thiserror::Error;
 
 /// What makes each version of the tables of the one before it. A step that was released never changes.
-const STEPS: [(i64, &str); 2] = [
+const STEPS: [(i64, &str); 3] = [
     (1, include_str!("schema/1.sql")),
     (2, include_str!("schema/2.sql")),
+    (3, include_str!("schema/3.sql")),
 ];
 
 /// The version of the tables, in SQLite's `user_version`.
@@ -170,6 +171,7 @@ mod tests {
         let one = |query: &str| connection.query_row(query, [], |row| row.get::<_, i64>(0));
         assert_eq!(one("PRAGMA user_version"), Ok(SCHEMA_VERSION));
         assert_eq!(one("SELECT version FROM scopes"), Ok(7));
+        assert_eq!(one("SELECT generation FROM scopes"), Ok(0));
         assert_eq!(one("SELECT count(*) FROM accounts"), Ok(0));
     }
 

@@ -5,8 +5,9 @@
 //! a network. Nothing here decides: decisions are `stoker-core`'s and the policy host's.
 //!
 //! In reading order: [`ledger`] (SQLite), [`queue`] (the intake queue and the act queue, as far as SQS's
-//! semantics matter), [`folder`] (policies), [`fleet`] (simulated instances), [`configurations`],
-//! [`github`] (simulated), [`clock`], and [`embedded`], which wires them to one control plane.
+//! semantics matter), [`folder`] (policies: what people upload, and what is published), [`signer`],
+//! [`fleet`] (simulated instances), [`configurations`], [`github`] (simulated), [`clock`], and
+//! [`embedded`], which wires them to one control plane.
 
 pub mod clock;
 pub mod configurations;
@@ -17,13 +18,15 @@ pub mod folder;
 pub mod github;
 pub mod ledger;
 pub mod queue;
+pub mod signer;
 
 pub use clock::SystemClock;
 pub use configurations::MemoryConfigurations;
 pub use database::{Database, DatabaseError};
 pub use embedded::{Embedded, EmbeddedError, EmbeddedSettings};
 pub use fleet::{FleetEvent, SimulatedFleet, SimulatedFleetSettings};
-pub use folder::FolderPolicies;
+pub use folder::{FolderPolicies, FolderUploads};
 pub use github::{SimulatedGitHub, UnknownJobs};
 pub use ledger::SqliteLedger;
 pub use queue::{ActsInProcess, IntakeQueue};
+pub use signer::{LocalSigner, LocalSignerError};

@@ -8,7 +8,9 @@ use stoker_policy_default::DefaultPolicy;
 use stoker_policy_pinned_sync::PinnedSync;
 use stoker_policy_sdk::{Policy, run};
 
+use crate::contract::tame::tame;
 use crate::contract::{Decision, Needs};
+use crate::failure::Failure;
 use crate::zones;
 
 mod contract {
@@ -53,6 +55,17 @@ pub(crate) fn needs(decision: Decision, settings: &str) -> Result<Needs, String>
     })
 }
 
+/// Whether these rules accept settings, and what they need for them.
+///
+/// # Errors
+/// [`Failure::SettingsRefused`] or [`Failure::UnknownZone`].
+pub fn accepts(decision: Decision, settings: &str) -> Result<Needs, Failure> {
+    let needs =
+        needs(decision, settings).map_err(|problem| Failure::SettingsRefused(tame(problem)))?;
+    zones::exist(&needs)?;
+    Ok(needs)
+}
+
 /// What these rules are shown with those settings; the error says what they don't understand.
 pub(crate) fn basis(
     decision: Decision,
@@ -77,6 +90,7 @@ pub(crate) fn decided_by(decision: Decision) -> DecidedBy {
         policy: format!("{name} {version} (built in)"),
         level: PolicyLevel::BuiltIn,
         digest: None,
+        generation: None,
         fuel: None,
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use stoker_core::distribution::{Distribution, SyncPlan};
 use stoker_core::plan::{Basis, Deferral, Plan, PolicyLevel, ScaleDownPlan};
+use stoker_core::policy_folder::PolicyFolder;
 use stoker_core::situation::Situation;
 use stoker_core::time::Timestamp;
 
@@ -12,7 +13,6 @@ use crate::artifact::Loaded;
 use crate::builtin;
 use crate::contract::Decision;
 use crate::failure::Failure;
-use crate::folders::{self, Place};
 use crate::limits::Limits;
 use crate::run::Decided;
 
@@ -30,8 +30,8 @@ pub(crate) trait Ask: Clone + Send + Sync + 'static {
     /// For whom, in words.
     fn whose(&self) -> String;
 
-    /// Where the policy is looked for, most specific first.
-    fn places(&self) -> Vec<Place>;
+    /// The folder in which the policy is looked for first.
+    fn folder(&self) -> PolicyFolder;
 
     /// The owner and the names of the repositories whose own settings matter.
     fn repositories(&self) -> Option<(String, Vec<String>)>;
@@ -115,8 +115,8 @@ impl Ask for AskScaleUp {
         self.0.scope.to_string()
     }
 
-    fn places(&self) -> Vec<Place> {
-        folders::places(&self.0.scope)
+    fn folder(&self) -> PolicyFolder {
+        PolicyFolder::of_scope(&self.0.scope)
     }
 
     fn repositories(&self) -> Option<(String, Vec<String>)> {
@@ -167,8 +167,8 @@ impl Ask for AskScaleDown {
         self.0.scope.to_string()
     }
 
-    fn places(&self) -> Vec<Place> {
-        folders::places(&self.0.scope)
+    fn folder(&self) -> PolicyFolder {
+        PolicyFolder::of_scope(&self.0.scope)
     }
 
     fn repositories(&self) -> Option<(String, Vec<String>)> {
@@ -210,8 +210,8 @@ impl Ask for AskSync {
         "the deployment".to_owned()
     }
 
-    fn places(&self) -> Vec<Place> {
-        folders::deployment()
+    fn folder(&self) -> PolicyFolder {
+        PolicyFolder::Default
     }
 
     fn repositories(&self) -> Option<(String, Vec<String>)> {

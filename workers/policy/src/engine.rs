@@ -85,6 +85,11 @@ impl Configuration {
         Self { stack, ..self }
     }
 
+    /// Bytes of stack for WebAssembly.
+    pub const fn stack(&self) -> usize {
+        self.stack
+    }
+
     /// What native code of this configuration is known by.
     pub fn id(&self) -> EngineId {
         let digest = ArtifactDigest::of(format!("{self:?}").as_bytes());
@@ -123,7 +128,7 @@ impl Configuration {
 }
 
 /// What native code is known by: the exact version of wasmtime and a hash of the configuration.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct EngineId(String);
 

@@ -1,6 +1,6 @@
 //! Why a policy did not decide. Each says what its author or the operator can do.
 
-use stoker_core::ids::ArtifactDigest;
+use stoker_core::ids::{ArtifactDigest, PolicyGeneration};
 use stoker_core::ports::PolicyStoreError;
 use thiserror::Error;
 
@@ -41,11 +41,10 @@ pub enum Failure {
         /// What this host speaks.
         spoken: &'static str,
     },
-    /// Native code that is not what its signed record says.
+    /// Machine code or settings that are not what was signed for.
     #[error(
-        "the native code's SHA-256 is {found} and the signed record says {recorded}: it was tampered \
-         with or is damaged, and is not run; publish the policy again, and find out who may write to \
-         the bucket"
+        "the SHA-256 of what `active.json` names is {found} and it says {recorded}: it was tampered with or \
+         is damaged, and is not used; publish the policy again, and find out who may write to the bucket"
     )]
     Tampered {
         /// Of the bytes that were read.
@@ -66,10 +65,34 @@ pub enum Failure {
     },
     /// Nobody who may has signed for it.
     #[error(
-        "the record of what may run is not signed by a key that this host trusts ({0}): nothing of it \
-         is run"
+        "`active.json` is not what a key that this host trusts has signed ({0}): nothing of it is run; find \
+         out who may write to the bucket, and that POLICY_PUBLIC_KEYS has the key that admission signs with"
     )]
     Unsigned(String),
+    /// An older publication than the scope has been decided by.
+    #[error(
+        "`active.json` is of generation {found}, and generation {seen} has decided before: somebody put an \
+         older one back, or the store lost the newer one; it is not used. Let admission publish again (it \
+         does within five minutes), and find out who may write to the bucket"
+    )]
+    OldGeneration {
+        /// Of what was read; 0: there is none.
+        found: PolicyGeneration,
+        /// The highest that has decided.
+        seen: PolicyGeneration,
+    },
+    /// Something that the pointer names is not there.
+    #[error(
+        "`active.json` names {0}, which is not in the store: somebody deleted it, or a life-cycle rule did; \
+         publish the policy again"
+    )]
+    Missing(String),
+    /// It killed the process that tried it.
+    #[error(
+        "the component killed the process that compiled and tried it ({0}); it is refused from now on, \
+         whoever uploads it: change it"
+    )]
+    Killer(String),
     /// It failed again and again, and is left alone for a while.
     #[error(
         "the policy failed {failures} times in a row for this scope and is tried again in {left} \
@@ -198,6 +221,19 @@ fn last_words(said: Option<&String>) -> String {
 }
 
 impl Failure {
+    /// Whether somebody may have tampered with what runs, or an upgrade went wrong: an operator is to look
+    /// at it at once, and not a policy's author.
+    pub fn is_alarm(&self) -> bool {
+        matches!(
+            self,
+            Self::Tampered { .. }
+                | Self::WrongEngine { .. }
+                | Self::Unsigned(_)
+                | Self::OldGeneration { .. }
+                | Self::Missing(_)
+        )
+    }
+
     /// A word for the cause, for metrics and searches; never changes.
     pub fn cause(&self) -> &'static str {
         match self {
@@ -209,6 +245,9 @@ impl Failure {
             Self::Tampered { .. } => "tampered",
             Self::WrongEngine { .. } => "wrong-engine",
             Self::Unsigned(_) => "unsigned",
+            Self::OldGeneration { .. } => "old-generation",
+            Self::Missing(_) => "missing",
+            Self::Killer(_) => "killer",
             Self::Quarantined { .. } => "quarantined",
             Self::UnknownZone(_) => "unknown-zone",
             Self::SettingsRefused(_) => "settings-refused",

@@ -1,10 +1,8 @@
-//! Which policies are left alone for a while, because they failed for a scope again and again; and what
-//! decided well before, to fall back to.
+//! Which policies are left alone for a while, because they failed for a scope again and again.
 
 use std::collections::HashMap;
 
 use stoker_core::ids::ArtifactDigest;
-use stoker_core::plan::PolicyLevel;
 use stoker_core::time::Timestamp;
 
 use crate::contract::Decision;
@@ -25,23 +23,6 @@ const MOST_KEPT: usize = 10_000;
 /// Whose decision it is: the kind, and the scope's name.
 pub(crate) type Whose = (Decision, String);
 
-/// What decided well, and may do so again: a policy with its settings. The policy itself is kept where
-/// all that are ready are, or ten thousand scopes would each hold on to two.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Good {
-    pub(crate) digest: ArtifactDigest,
-    pub(crate) level: PolicyLevel,
-    /// Merged, as they were then.
-    pub(crate) settings: String,
-}
-
-impl Good {
-    /// Whether this is that policy with those settings; what could not be read is nobody's.
-    fn is(&self, digest: Option<&ArtifactDigest>, settings: Option<&str>) -> bool {
-        Some(&self.digest) == digest && Some(self.settings.as_str()) == settings
-    }
-}
-
 #[derive(Debug)]
 struct Record {
     failures: u32,
@@ -53,8 +34,6 @@ struct Record {
 #[derive(Default)]
 pub(crate) struct Health {
     failing: HashMap<(Whose, ArtifactDigest), Record>,
-    /// The pair that decided last, and the one before it.
-    good: HashMap<Whose, [Option<Good>; 2]>,
 }
 
 impl Health {
@@ -88,14 +67,10 @@ impl Health {
         failure: &Failure,
         now: Timestamp,
     ) {
-        // Settings are mended without the policy, which is to decide as soon as they are.
-        if matches!(
-            failure,
-            Failure::Quarantined { .. }
-                | Failure::Settings { .. }
-                | Failure::SettingsRefused(_)
-                | Failure::UnknownZone(_)
-        ) {
+        // That it is left alone is no further failure; that the store is down or was tampered with is
+        // none of its own, and an alarm is to go on until somebody has mended that.
+        if matches!(failure, Failure::Quarantined { .. } | Failure::Store(_)) || failure.is_alarm()
+        {
             return;
         }
         let which = (whose.clone(), digest.clone());
@@ -113,49 +88,10 @@ impl Health {
     }
 
     /// It decided.
-    pub(crate) fn decided(&mut self, whose: &Whose, good: Good) {
-        self.failing.remove(&(whose.clone(), good.digest.clone()));
-        if self.good.len() >= MOST_KEPT && !self.good.contains_key(whose) {
-            self.good.clear();
+    pub(crate) fn decided(&mut self, whose: &Whose, digest: &ArtifactDigest) {
+        if !self.failing.is_empty() {
+            self.failing.remove(&(whose.clone(), digest.clone()));
         }
-        let [last, before] = self.good.entry(whose.clone()).or_default();
-        let is_last = last
-            .as_ref()
-            .is_some_and(|last| last.is(Some(&good.digest), Some(&good.settings)));
-        if !is_last {
-            *before = last.replace(good);
-        }
-    }
-
-    /// Forgets what decided well where no policy is meant to decide any more: what was withdrawn does
-    /// not come back.
-    pub(crate) fn withdrawn(&mut self, whose: &Whose, meant: impl Fn(PolicyLevel) -> bool) {
-        let Some(pairs) = self.good.get_mut(whose) else {
-            return;
-        };
-        for pair in pairs.iter_mut() {
-            pair.take_if(|good| !meant(good.level));
-        }
-        if pairs.iter().all(Option::is_none) {
-            self.good.remove(whose);
-        }
-    }
-
-    /// What decided well before, other than the pair that failed now; the latest first.
-    pub(crate) fn previous(
-        &self,
-        whose: &Whose,
-        digest: Option<&ArtifactDigest>,
-        settings: Option<&str>,
-    ) -> Vec<Good> {
-        self.good
-            .get(whose)
-            .into_iter()
-            .flatten()
-            .flatten()
-            .filter(|good| !good.is(digest, settings))
-            .cloned()
-            .collect()
     }
 }
 
@@ -165,46 +101,8 @@ mod tests {
 
     const NOW: Timestamp = Timestamp(1_800_000_000);
 
-    fn acme() -> Whose {
-        (Decision::ScaleUp, "acme".to_owned())
-    }
-
     fn digest(of: &str) -> ArtifactDigest {
         ArtifactDigest::of(of.as_bytes())
-    }
-
-    fn good(policy: &str, level: PolicyLevel, settings: &str) -> Good {
-        Good {
-            digest: digest(policy),
-            level,
-            settings: settings.to_owned(),
-        }
-    }
-
-    #[test]
-    fn the_pair_that_failed_is_not_tried_again_and_settings_that_can_t_be_read_are_no_pair() {
-        let mut health = Health::default();
-        let [old, new] = ["old", "new"].map(|name| good(name, PolicyLevel::Default, "{}"));
-        health.decided(&acme(), old.clone());
-        health.decided(&acme(), new.clone());
-        let previous = |settings| health.previous(&acme(), Some(&new.digest), settings);
-        let both = [new.clone(), old];
-        assert_eq!(previous(Some("{}")), both[1..]);
-        assert_eq!(previous(Some("{\"a\":1}")), both);
-        assert_eq!(previous(None), both);
-    }
-
-    #[test]
-    fn what_was_withdrawn_does_not_come_back() {
-        let mut health = Health::default();
-        let default = good("default", PolicyLevel::Default, "{}");
-        let own = good("own", PolicyLevel::Organization, "{}");
-        health.decided(&acme(), default.clone());
-        health.decided(&acme(), own);
-        health.withdrawn(&acme(), |level| level == PolicyLevel::Default);
-        assert_eq!(health.previous(&acme(), None, None), [default]);
-        health.withdrawn(&acme(), |_| false);
-        assert!(health.good.is_empty());
     }
 
     #[test]

@@ -4,27 +4,29 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use stoker_core::distribution::{Distribution, SyncPlan};
-use stoker_core::ids::ArtifactDigest;
+use stoker_core::ids::{ArtifactDigest, PolicyGeneration};
 use stoker_core::plan::{
     Basis, DecidedBy, Fallback, Instead, Plan, PolicyLevel, Proposal, ScaleDownPlan,
 };
+use stoker_core::policy_folder::PolicyFolder;
 use stoker_core::ports::{PolicyStore, ScaleDownDecider, ScaleUpDecider, SyncDecider};
 use stoker_core::situation::Situation;
-use wasmtime::Engine;
+use stoker_core::time::Timestamp;
 
-use crate::artifact::{Loaded, Uploaded};
-use crate::builtin;
+use crate::activation::{Activation, Pair, SettingsRef};
+use crate::active::{Active, Trust};
+use crate::artifact::Loaded;
 use crate::contract::Needs;
 use crate::contract::tame::tame;
-use crate::decide::{Ask, AskScaleDown, AskScaleUp, AskSync, Wanted};
+use crate::decide::{Ask, AskScaleDown, AskScaleUp, AskSync};
 use crate::engine::{Configuration, EngineError};
 use crate::failure::Failure;
-use crate::folders::{Folders, PolicyFile, Reader, Tuning};
-use crate::health::{Good, Health, Whose};
-use crate::limits::{Limits, MOST_NOTES};
-use crate::ready::Ready;
-use crate::settings::{self, Merged};
-use crate::tuning::Own;
+use crate::health::{Health, Whose};
+use crate::library::Library;
+use crate::limits::Limits;
+use crate::stand_in::{add_notes, built_in, built_in_tuned, put_first};
+use crate::tuning::{Tuned, Tuning, left_aside};
+use crate::zones;
 
 /// Whether policies decide at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,10 +59,9 @@ pub struct HostSettings {
 
 /// The policy host of one process.
 pub struct PolicyHost {
-    engine: Engine,
     settings: HostSettings,
-    reader: Reader,
-    ready: Ready<Arc<Loaded>>,
+    library: Arc<Library>,
+    active: Arc<Active>,
     health: Mutex<Health>,
 }
 
@@ -70,7 +71,12 @@ struct Failed {
     level: Option<PolicyLevel>,
     digest: Option<ArtifactDigest>,
     /// The settings that it failed with, which the built-in rules are to try; none if they can't be read.
-    settings: Option<String>,
+    settings: Option<Arc<str>>,
+    generation: Option<PolicyGeneration>,
+    /// What decided before, and the document that names it.
+    previous: Option<(Arc<Activation>, Pair, bool)>,
+    /// What is the matter with the document besides.
+    trouble: Option<Failure>,
 }
 
 impl Failed {
@@ -80,6 +86,9 @@ impl Failed {
             level: None,
             digest: None,
             settings: None,
+            generation: None,
+            previous: None,
+            trouble: None,
         }
     }
 }
@@ -100,17 +109,37 @@ impl From<Failure> for Broken {
     }
 }
 
+/// Who is to decide, and with what.
+#[derive(Clone)]
+struct Chosen {
+    digest: ArtifactDigest,
+    level: PolicyLevel,
+    settings: Arc<str>,
+    needs: Needs,
+}
+
 impl PolicyHost {
-    /// A host that reads policies from `store`.
+    /// A host that runs what admission has published to `store`, if somebody who is trusted has signed
+    /// for it.
     ///
     /// # Errors
     /// If this build's engine can't be set up.
-    pub fn new(store: Arc<dyn PolicyStore>, settings: HostSettings) -> Result<Self, EngineError> {
+    pub fn new(
+        store: Arc<dyn PolicyStore>,
+        trust: Trust,
+        settings: HostSettings,
+    ) -> Result<Self, EngineError> {
+        let configuration = Configuration::STANDARD;
+        let library = Arc::new(Library::new(
+            store,
+            configuration.engine()?,
+            configuration.id(),
+            settings.limits,
+        ));
         Ok(Self {
-            engine: Configuration::STANDARD.engine()?,
             settings,
-            reader: Reader::new(store),
-            ready: Ready::default(),
+            active: Arc::new(Active::new(trust, Arc::clone(&library))),
+            library,
             health: Mutex::default(),
         })
     }
@@ -119,115 +148,163 @@ impl PolicyHost {
         self.settings.limits
     }
 
+    /// Reads what is active before the first decision needs it. What fails is told by that decision.
+    pub async fn warm_up(&self, now: Timestamp) {
+        if self.settings.mode == PolicyMode::Policies {
+            let _ = self.active.at(now, PolicyGeneration(0)).await;
+        }
+    }
+
     /// Decides, whatever fails.
-    async fn ask<A: Ask>(&self, ask: A) -> Proposal<A::Plan> {
+    async fn ask<A: Ask>(&self, ask: A, seen: PolicyGeneration) -> Proposal<A::Plan> {
         if self.settings.mode == PolicyMode::BuiltIn {
             return built_in(&ask, "{}", None);
         }
-        match self.by_policy(&ask).await {
+        match self.by_policy(&ask, seen).await {
             Ok(proposal) => proposal,
             Err(failed) => self.instead(&ask, failed).await,
         }
     }
 
-    async fn by_policy<A: Ask>(&self, ask: &A) -> Result<Proposal<A::Plan>, Failed> {
-        let folders = self
-            .reader
-            .read(&ask.places())
+    async fn by_policy<A: Ask>(
+        &self,
+        ask: &A,
+        seen: PolicyGeneration,
+    ) -> Result<Proposal<A::Plan>, Failed> {
+        let view = self
+            .active
+            .at(ask.now(), seen)
             .await
-            .map_err(|error| Failed::before_reading(error.into()))?;
-        let mut stale = folders.stale.clone();
-        let mut tuning = Tuning::default();
-        if let Some((owner, repositories)) = ask.repositories() {
-            match self.reader.tuning(&owner, &repositories).await {
-                Ok(read) => {
-                    stale = stale.or_else(|| read.stale.clone());
-                    tuning = read;
-                }
-                Err(error) => stale = stale.or(Some(error)),
-            }
-        }
-        let mut proposal = self.by_folders(ask, &folders, tuning).await?;
-        if let Some(failure) = stale.map(Failure::from) {
+            .map_err(Failed::before_reading)?;
+        let generation = view.activation.generation();
+        let known = (generation > PolicyGeneration(0)).then_some(generation);
+        let decided = self.by_activation(ask, &view.activation).await;
+        let mut proposal = decided.map_err(|failed| Failed {
+            generation: known,
+            trouble: view.trouble.clone(),
+            ..failed
+        })?;
+        proposal.by.generation = known;
+        if let Some(failure) = view.trouble {
             proposal.fallback = Some(Fallback {
                 cause: failure.cause().to_owned(),
                 message: format!("{failure}; what was read before decided"),
                 level: Some(proposal.by.level),
                 digest: proposal.by.digest.clone(),
                 instead: Instead::Previous,
+                alarm: failure.is_alarm(),
             });
         }
         Ok(proposal)
     }
 
-    async fn by_folders<A: Ask>(
+    async fn by_activation<A: Ask>(
         &self,
         ask: &A,
-        folders: &Folders,
-        tuning: Tuning,
+        activation: &Arc<Activation>,
     ) -> Result<Proposal<A::Plan>, Failed> {
-        let whose: Whose = (A::DECISION, ask.whose());
-        self.health()
-            .withdrawn(&whose, |level| folders.have_policy(level));
-        for found in &folders.found {
-            let Some(file) = &found.policy else {
-                continue;
-            };
-            let digest = &file.digest;
-            let merged = settings::of_scope(&folders.found, found.level, A::DECISION);
-            let failed = |failure: Failure| {
-                self.health().failed(&whose, digest, &failure, ask.now());
-                Failed {
-                    failure,
-                    level: Some(found.level),
-                    digest: Some(digest.clone()),
-                    settings: merged.as_ref().ok().map(Merged::text),
-                }
-            };
-            // The lock is let go before a failure is noted.
-            let admitted = self.health().admit(&whose, digest, ask.now());
-            admitted.map_err(failed)?;
-            let policy = self.loaded(file).await.map_err(failed)?;
-            if !policy.decides(A::DECISION) {
-                // It decides something else; this is decided on a broader level.
-                self.health()
-                    .withdrawn(&whose, |level| level != found.level);
-                continue;
-            }
-            let merged = merged.as_ref().map_err(|failure| failed(failure.clone()))?;
-            let good = Good {
-                digest: digest.clone(),
-                level: found.level,
-                settings: merged.text(),
-            };
-            let notes = told(merged, &tuning);
-            let own = Own {
-                scope: merged.clone(),
-                files: tuning.settings,
-            };
-            let mut proposal = self
-                .run_tuned(ask, &policy, &good, own)
-                .await
-                .map_err(failed)?;
-            put_first(&mut proposal.plan, notes);
-            self.health().decided(&whose, good);
-            return Ok(proposal);
-        }
-        // No policy is meant to decide: this is no fallback, and what decided before was withdrawn.
-        self.health().withdrawn(&whose, |_| false);
-        let merged = settings::of_scope(&folders.found, PolicyLevel::Default, A::DECISION)
-            .map_err(|failure| Failed {
-                level: Some(PolicyLevel::BuiltIn),
-                ..Failed::before_reading(failure)
-            })?;
-        let notes = told(&merged, &tuning);
-        let own = Own {
-            scope: merged,
-            files: tuning.settings,
+        let folder = ask.folder();
+        self.active.used(&folder, A::DECISION);
+        let Some((entry, settings)) = activation.document().entry(&folder, A::DECISION) else {
+            return Ok(built_in(ask, "{}", None));
         };
-        let mut proposal = built_in_tuned(ask, own).await;
-        put_first(&mut proposal.plan, notes);
+        let record = activation.document().folders.get(&folder);
+        let own = record.is_some_and(|record| record.scope.contains_key(&A::DECISION));
+        let failed = |failure: Failure, settings: Option<Arc<str>>| Failed {
+            failure,
+            level: Some(entry.pair.level),
+            digest: entry.pair.policy.clone(),
+            settings,
+            generation: None,
+            previous: entry
+                .previous
+                .clone()
+                .map(|pair| (Arc::clone(activation), pair, own)),
+            trouble: None,
+        };
+        let text = self.library.settings(settings).await;
+        let text = text.map_err(|failure| failed(failure, None))?;
+        let tuning = self.tuning(ask, activation).await;
+        let Some(digest) = &entry.pair.policy else {
+            let mut proposal = built_in_tuned(ask, text, tuning).await;
+            put_first(&mut proposal.plan, settings.notes.clone());
+            return Ok(proposal);
+        };
+        let chosen = Chosen {
+            digest: digest.clone(),
+            level: entry.pair.level,
+            settings: Arc::clone(&text),
+            needs: needs(settings),
+        };
+        let whose: Whose = (A::DECISION, ask.whose());
+        let decided = self.chosen(ask, activation, &whose, &chosen, tuning).await;
+        let mut proposal = decided.map_err(|failure| failed(failure, Some(text)))?;
+        put_first(&mut proposal.plan, settings.notes.clone());
         Ok(proposal)
+    }
+
+    /// Has the policy decide that is meant to, unless it is left alone.
+    async fn chosen<A: Ask>(
+        &self,
+        ask: &A,
+        activation: &Arc<Activation>,
+        whose: &Whose,
+        chosen: &Chosen,
+        tuning: Tuning,
+    ) -> Result<Proposal<A::Plan>, Failure> {
+        self.health().admit(whose, &chosen.digest, ask.now())?;
+        let decided = async {
+            let policy = self.library.policy(activation, &chosen.digest).await?;
+            self.run_tuned(ask, &policy, chosen, tuning).await
+        }
+        .await;
+        match &decided {
+            Ok(_) => self.health().decided(whose, &chosen.digest),
+            Err(failure) => self
+                .health()
+                .failed(whose, &chosen.digest, failure, ask.now()),
+        }
+        decided
+    }
+
+    /// What repositories have set for their own jobs.
+    async fn tuning<A: Ask>(&self, ask: &A, activation: &Activation) -> Tuning {
+        let mut tuning = Tuning::default();
+        let Some((owner, repositories)) = ask.repositories() else {
+            return tuning;
+        };
+        let mut wanted = Vec::new();
+        for (place, name) in repositories.into_iter().enumerate() {
+            let folder = PolicyFolder::repository(&owner, &name).ok();
+            let record = folder.and_then(|folder| activation.document().folders.get(&folder));
+            let Some(record) = record else { continue };
+            if record.own.policy.is_some() {
+                tuning.notes.push(format!(
+                    "the repository {name} has a policy of its own, which decides only where runners are \
+                     registered with each repository"
+                ));
+            } else if let Some(settings) = record.tunes.get(&A::DECISION) {
+                wanted.push((place, name, settings));
+            }
+        }
+        let mut texts = Vec::new();
+        for (_, _, settings) in &wanted {
+            texts.push(self.library.settings(settings));
+        }
+        let texts = futures::future::join_all(texts).await;
+        for ((place, name, settings), text) in wanted.into_iter().zip(texts) {
+            match text {
+                Ok(text) => tuning.settings.push(Tuned {
+                    place,
+                    name,
+                    text,
+                    needs: needs(settings),
+                    notes: settings.notes.clone(),
+                }),
+                Err(failure) => tuning.notes.push(left_aside(&name, &failure.to_string())),
+            }
+        }
+        tuning
     }
 
     /// Runs a policy with what repositories set for their own jobs, and once more without, should it
@@ -236,13 +313,13 @@ impl PolicyHost {
         &self,
         ask: &A,
         policy: &Arc<Loaded>,
-        good: &Good,
-        own: Own,
+        chosen: &Chosen,
+        tuning: Tuning,
     ) -> Result<Proposal<A::Plan>, Failure> {
-        match self.run(ask, policy, good, Some(own)).await {
+        match self.run(ask, policy, chosen, tuning).await {
             Err(broken) if broken.tuned => {
                 let mut proposal = self
-                    .run(ask, policy, good, None)
+                    .run(ask, policy, chosen, Tuning::default())
                     .await
                     .map_err(|broken| broken.failure)?;
                 let note = format!(
@@ -258,25 +335,25 @@ impl PolicyHost {
     }
 
     /// Runs a policy. A decision may take its fuel's worth of time, and a panic of wasmtime's is not the
-    /// caller's to suffer, so it runs on a thread of its own, and so does all that it is asked before.
+    /// caller's to suffer, so it runs on a thread of its own.
     async fn run<A: Ask>(
         &self,
         ask: &A,
         policy: &Arc<Loaded>,
-        good: &Good,
-        own: Option<Own>,
+        chosen: &Chosen,
+        tuning: Tuning,
     ) -> Result<Proposal<A::Plan>, Broken> {
-        let may_be_tuned = own.as_ref().is_some_and(|own| !own.files.is_empty());
-        let (ask, policy, good) = (ask.clone(), Arc::clone(policy), good.clone());
+        let may_be_tuned = !tuning.settings.is_empty();
+        let (ask, policy, chosen) = (ask.clone(), Arc::clone(policy), chosen.clone());
         let limits = self.limits();
         tokio::task::spawn_blocking(move || {
-            let mut basis = policy.basis(A::DECISION, &good.settings, ask.now(), &limits)?;
-            let notes = own.map_or_else(Vec::new, |own| {
-                own.add_to(&mut basis, A::DECISION, ask.now(), |settings| {
-                    policy.needs_each(A::DECISION, settings, &limits)
-                })
-            });
-            let decided = ask.of(&policy, good.level, &basis, &limits);
+            let mut basis = Basis {
+                settings: chosen.settings.to_string(),
+                zones: zones::times(ask.now(), &chosen.needs)?,
+                ..Basis::default()
+            };
+            let notes = tuning.add_to(&mut basis, ask.now());
+            let decided = ask.of(&policy, chosen.level, &basis, &limits);
             let mut decided = decided.map_err(|failure| Broken {
                 failure,
                 tuned: !basis.repository_settings.is_empty(),
@@ -287,8 +364,9 @@ impl PolicyHost {
                 plan: decided.plan,
                 by: DecidedBy {
                     policy: policy.title(),
-                    level: good.level,
-                    digest: Some(good.digest),
+                    level: chosen.level,
+                    digest: Some(chosen.digest),
+                    generation: None,
                     fuel: Some(decided.cost.fuel),
                 },
                 basis,
@@ -306,77 +384,67 @@ impl PolicyHost {
 
     /// Answers for a policy that failed: by what was good before, then as the operator wants it.
     async fn instead<A: Ask>(&self, ask: &A, failed: Failed) -> Proposal<A::Plan> {
+        let trouble = failed.trouble.as_ref();
+        let besides = trouble.map_or_else(String::new, |trouble| format!("; besides, {trouble}"));
         let fallback = |then: &str, instead| Fallback {
             cause: failed.failure.cause().to_owned(),
-            message: format!("{}; {then}", failed.failure),
+            message: format!("{}; {then}{besides}", failed.failure),
             level: failed.level,
             digest: failed.digest.clone(),
             instead,
+            alarm: failed.failure.is_alarm() || trouble.is_some_and(Failure::is_alarm),
         };
-        let whose: Whose = (A::DECISION, ask.whose());
-        let previous =
-            self.health()
-                .previous(&whose, failed.digest.as_ref(), failed.settings.as_deref());
-        for good in previous {
-            // What is no longer kept is not read again: it may be gone from its folder.
-            let Some(policy) = self.ready.get(&good.digest) else {
-                continue;
-            };
-            if let Ok(mut proposal) = self.run(ask, &policy, &good, None).await {
-                proposal.fallback =
-                    Some(fallback("what was good before decided", Instead::Previous));
-                return proposal;
-            }
-        }
-        match self.settings.on_failure {
-            OnFailure::BuiltIn => {
-                let settings = failed.settings.as_deref().unwrap_or("{}");
-                let mut proposal = built_in(ask, settings, None);
-                proposal.fallback =
-                    Some(fallback("the built-in rules decided", Instead::BuiltIn));
-                proposal
-            }
-            OnFailure::Hold => Proposal {
-                plan: ask.hold(&format!(
-                    "held: the policy failed ({}) and the operator wants nothing done until it is mended",
-                    failed.failure.cause()
-                )),
-                by: DecidedBy {
-                    policy: "none (held)".to_owned(),
-                    level: failed.level.unwrap_or(PolicyLevel::BuiltIn),
-                    digest: None,
-                    fuel: None,
+        let mut proposal = if let Some(mut proposal) = self.previous(ask, &failed).await {
+            let then = "what was good before decided";
+            proposal.fallback = Some(fallback(then, Instead::Previous));
+            proposal
+        } else {
+            match self.settings.on_failure {
+                OnFailure::BuiltIn => {
+                    let settings = failed.settings.as_deref().unwrap_or("{}");
+                    let mut proposal = built_in(ask, settings, None);
+                    proposal.fallback =
+                        Some(fallback("the built-in rules decided", Instead::BuiltIn));
+                    proposal
+                }
+                OnFailure::Hold => Proposal {
+                    plan: ask.hold(&format!(
+                        "held: the policy failed ({}) and the operator wants nothing done until it is mended",
+                        failed.failure.cause()
+                    )),
+                    by: DecidedBy {
+                        policy: "none (held)".to_owned(),
+                        level: failed.level.unwrap_or(PolicyLevel::BuiltIn),
+                        digest: None,
+                        generation: None,
+                        fuel: None,
+                    },
+                    basis: Basis::default(),
+                    fallback: Some(fallback("nothing is launched or retired", Instead::Hold)),
                 },
-                basis: Basis::default(),
-                fallback: Some(fallback("nothing is launched or retired", Instead::Hold)),
-            },
-        }
+            }
+        };
+        proposal.by.generation = failed.generation;
+        proposal
     }
 
-    /// The policy of a file, ready to run. What fails is tried afresh the next time.
-    async fn loaded(&self, file: &PolicyFile) -> Result<Arc<Loaded>, Failure> {
-        if let Some(loaded) = self.ready.get(&file.digest) {
-            return Ok(loaded);
-        }
-        let queued = self.ready.queue(&file.digest);
-        let _turn = queued.turn().await;
-        // Another decision may have made it ready meanwhile.
-        if let Some(loaded) = self.ready.get(&file.digest) {
-            return Ok(loaded);
-        }
-        let (engine, limits) = (self.engine.clone(), self.limits());
-        let bytes = Arc::clone(&file.bytes);
-        // Compiling takes long, and may panic on hostile bytes: neither is the caller's to suffer.
-        let loaded = tokio::task::spawn_blocking(move || {
-            let admitted = Uploaded::new(&bytes, &limits)?.admit(&engine)?;
-            Loaded::new(admitted, &limits)
-        })
-        .await
-        .map_err(|panic| Failure::NotAComponent(tame(panic.to_string())))??;
-        let loaded = Arc::new(loaded);
-        let kept = Arc::clone(&loaded);
-        self.ready.keep(file.digest.clone(), file.bytes.len(), kept);
-        Ok(loaded)
+    /// Has what decided before decide again, as the document names it.
+    async fn previous<A: Ask>(&self, ask: &A, failed: &Failed) -> Option<Proposal<A::Plan>> {
+        let (activation, pair, own) = failed.previous.as_ref()?;
+        let settings = pair.for_scope(*own);
+        let chosen = Chosen {
+            digest: pair.policy.clone()?,
+            level: pair.level,
+            settings: self.library.settings(settings).await.ok()?,
+            needs: needs(settings),
+        };
+        let whose: Whose = (A::DECISION, ask.whose());
+        let decided = self
+            .chosen(ask, activation, &whose, &chosen, Tuning::default())
+            .await;
+        let mut proposal = decided.ok()?;
+        put_first(&mut proposal.plan, settings.notes.clone());
+        Some(proposal)
     }
 
     fn health(&self) -> MutexGuard<'_, Health> {
@@ -385,112 +453,40 @@ impl PolicyHost {
     }
 }
 
-/// What the scope is told whoever decides.
-fn told(merged: &Merged, tuning: &Tuning) -> Vec<String> {
-    let own_policy = tuning.own_policy.iter().map(|name| {
-        format!(
-            "the repository {name} has a policy of its own, which decides only where runners are \
-             registered with each repository"
-        )
-    });
-    merged.notes.iter().cloned().chain(own_policy).collect()
-}
-
-fn add_notes(plan: &mut impl Wanted, notes: Vec<String>) {
-    let all = plan.notes();
-    all.extend(notes);
-    all.truncate(MOST_NOTES);
-}
-
-/// Puts the host's own notes before those of the policy, which may have written down too many.
-fn put_first(plan: &mut impl Wanted, notes: Vec<String>) {
-    let others = std::mem::replace(plan.notes(), notes);
-    add_notes(plan, others);
-}
-
-/// Decides by the built-in rules, with what repositories set for their own jobs. They can be many, so
-/// it is on a thread of its own.
-async fn built_in_tuned<A: Ask>(ask: &A, own: Own) -> Proposal<A::Plan> {
-    let settings = own.scope.text();
-    if own.files.is_empty() {
-        return built_in(ask, &settings, None);
+fn needs(settings: &SettingsRef) -> Needs {
+    Needs {
+        time_zones: settings.zones.clone(),
     }
-    let (tuned, of_scope) = (ask.clone(), settings.clone());
-    tokio::task::spawn_blocking(move || built_in(&tuned, &of_scope, Some(&own)))
-        .await
-        .unwrap_or_else(|_| built_in(ask, &settings, None))
-}
-
-/// Decides by the built-in rules. Settings that they don't understand (those of another policy) are
-/// left aside: the operator's maxima still hold.
-fn built_in<A: Ask>(ask: &A, settings: &str, own: Option<&Own>) -> Proposal<A::Plan> {
-    let decide = |settings: &str, own: Option<&Own>| {
-        let mut basis = builtin::basis(A::DECISION, settings, ask.now())?;
-        let notes = own.map_or_else(Vec::new, |own| {
-            own.add_to(&mut basis, A::DECISION, ask.now(), needs_built_in::<A>)
-        });
-        let mut plan = ask.of_built_in(&basis)?;
-        put_first(&mut plan, notes);
-        Ok::<_, String>((plan, basis))
-    };
-    let decided = decide(settings, own).or_else(|problem| match own {
-        Some(_) => {
-            let decided = decide(settings, None)?;
-            let what = "the settings of all repositories";
-            Ok(leaving_aside(decided, what, &problem))
-        }
-        None => Err(problem),
-    });
-    let (plan, basis) = decided.unwrap_or_else(|problem| {
-        let decided = decide("{}", None).unwrap_or_default();
-        leaving_aside(decided, "the settings", &problem)
-    });
-    Proposal {
-        plan,
-        by: builtin::decided_by(A::DECISION),
-        basis,
-        fallback: None,
-    }
-}
-
-fn leaving_aside<P: Wanted>(
-    (mut plan, basis): (P, Basis),
-    what: &str,
-    problem: &str,
-) -> (P, Basis) {
-    let note = format!("the built-in rules leave {what} aside: {problem}");
-    put_first(&mut plan, vec![tame(note)]);
-    (plan, basis)
-}
-
-/// What the built-in rules need for each of these settings.
-fn needs_built_in<A: Ask>(settings: &[&str]) -> Vec<Option<Result<Needs, Failure>>> {
-    settings
-        .iter()
-        .map(|settings| {
-            let needs = builtin::needs(A::DECISION, settings);
-            Some(needs.map_err(|problem| Failure::SettingsRefused(tame(problem))))
-        })
-        .collect()
 }
 
 #[async_trait]
 impl ScaleUpDecider for PolicyHost {
-    async fn decide(&self, situation: &Situation) -> Proposal<Plan> {
-        self.ask(AskScaleUp(Arc::new(situation.clone()))).await
+    async fn decide(&self, situation: &Situation, seen: PolicyGeneration) -> Proposal<Plan> {
+        self.ask(AskScaleUp(Arc::new(situation.clone())), seen)
+            .await
     }
 }
 
 #[async_trait]
 impl ScaleDownDecider for PolicyHost {
-    async fn decide(&self, situation: &Situation) -> Proposal<ScaleDownPlan> {
-        self.ask(AskScaleDown(Arc::new(situation.clone()))).await
+    async fn decide(
+        &self,
+        situation: &Situation,
+        seen: PolicyGeneration,
+    ) -> Proposal<ScaleDownPlan> {
+        self.ask(AskScaleDown(Arc::new(situation.clone())), seen)
+            .await
     }
 }
 
 #[async_trait]
 impl SyncDecider for PolicyHost {
-    async fn decide(&self, distribution: &Distribution) -> Proposal<SyncPlan> {
-        self.ask(AskSync(Arc::new(distribution.clone()))).await
+    async fn decide(
+        &self,
+        distribution: &Distribution,
+        seen: PolicyGeneration,
+    ) -> Proposal<SyncPlan> {
+        self.ask(AskSync(Arc::new(distribution.clone())), seen)
+            .await
     }
 }

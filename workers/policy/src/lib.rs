@@ -7,40 +7,39 @@
 //!
 //! A policy goes through stages, each a type ([`artifact`]): bytes → uploaded → admitted → loaded → a
 //! decision. What is between the component's types and core's is the contract, one module per version
-//! (`contract`). [`host::PolicyHost`] finds the policy that decides (`folders`, `settings`), makes it
-//! ready (`ready`), adds what repositories set for their own jobs (`tuning`, `zones`), runs it (`run`),
-//! and answers for it when it fails (`health`, then the built-in rules, `builtin`), with the reason
-//! ([`failure`]).
+//! (`contract`). What decides where is one signed document ([`activation`]), which is read again at
+//! intervals (`active`). [`host::PolicyHost`] finds in it who decides, takes that up (`library`,
+//! `ready`), adds what repositories set for their own jobs (`tuning`, `zones`), runs it (`run`), and
+//! answers for it when it fails (`health`; what the document names as the one before; the built-in
+//! rules, `stand_in` and `builtin`), with the reason ([`failure`]).
 //!
 //! Without the feature `compiler` there is no Cranelift in it.
 
+pub mod activation;
+mod active;
 pub mod artifact;
 mod builtin;
 mod contract;
 mod decide;
 pub mod engine;
 pub mod failure;
-mod folders;
 mod health;
 pub mod host;
+mod library;
 pub mod limits;
 mod ready;
 mod run;
 pub mod self_check;
-mod settings;
+mod stand_in;
 mod tuning;
 mod zones;
 
+pub use active::Trust;
+pub use builtin::accepts as built_in_accepts;
+pub use contract::tame::tame;
 pub use contract::{Decision, Description, Needs, Spoken, Version};
 pub use failure::Failure;
 pub use host::{HostSettings, OnFailure, PolicyHost, PolicyMode};
 pub use limits::{Limits, SizeClass};
 pub use run::{Cost, Decided};
-
-// The unit tests share the integration tests' fixtures, which name this crate from outside.
-#[cfg(test)]
-extern crate self as stoker_policy;
-#[cfg(test)]
-#[path = "../tests/host/fixtures.rs"]
-#[allow(dead_code, clippy::unwrap_used)]
-mod fixtures;
+pub use zones::exist as zones_exist;

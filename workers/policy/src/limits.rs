@@ -1,6 +1,8 @@
 //! What a policy may use. Defaults that a sane policy never meets; the costs named below were measured
 //! for one decision with its instantiation, about 1,000 jobs and 1,000 runners.
 
+use serde::{Deserialize, Serialize};
+
 /// How much a policy may be and use. Interpreted languages bring their interpreter along.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SizeClass {
@@ -11,7 +13,7 @@ pub enum SizeClass {
 }
 
 /// The limits of one call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// The component's bytes.
     pub component_bytes: usize,

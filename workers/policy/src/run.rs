@@ -292,47 +292,22 @@ pub(crate) fn describe(contract: &dyn Contract, limits: &Limits) -> Result<Descr
     })
 }
 
-/// What a policy said of settings.
-pub(crate) struct Asked {
-    /// What it needs for them, or why it can't use them.
-    pub(crate) answer: Result<Needs, Failure>,
-    /// What it cost. A call that failed counts as all that it might have used.
-    pub(crate) fuel: u64,
-    /// It would say the same again.
-    pub(crate) lasting: bool,
-}
-
 /// Asks a policy whether it accepts settings, and what it needs for them.
 pub(crate) fn needs(
     contract: &dyn Contract,
     decision: Decision,
     settings: &str,
     limits: &Limits,
-) -> Asked {
+) -> Result<Needs, Failure> {
     let call = Call {
         name: "validate-settings",
         fuel: limits.fuel_base,
         limits,
     };
-    let said = call.make(contract.engine(), |store| {
+    let (answer, _, _) = call.make(contract.engine(), |store| {
         contract.validate_settings(store, decision, settings)
-    });
-    match said {
-        Ok((answer, _, cost)) => Asked {
-            answer: understood(&call, answer),
-            fuel: cost.fuel,
-            lasting: true,
-        },
-        Err(failure) => Asked {
-            fuel: call.fuel,
-            // Unlike a trap or a limit, these can be the host's: there was no memory for a store.
-            lasting: !matches!(
-                failure,
-                Failure::BadOutput { .. } | Failure::Instantiation(_)
-            ),
-            answer: Err(failure),
-        },
-    }
+    })?;
+    understood(&call, answer)
 }
 
 fn understood(call: &Call<'_>, answer: Result<Needs, Vec<Complaint>>) -> Result<Needs, Failure> {

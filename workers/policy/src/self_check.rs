@@ -49,44 +49,49 @@ pub fn self_check(
     classes: &[String],
     limits: &Limits,
 ) -> Vec<Trial> {
-    let mut trials = Vec::new();
-    for decision in policy.spoken().decisions.iter().copied() {
-        let basis = policy.basis(decision, &settings(decision), NOW, limits);
-        let mut tried = |about: String, outcome: Result<Cost, Failure>| {
-            trials.push(Trial {
-                decision,
-                about,
-                outcome,
-            });
+    let decisions = policy.spoken().decisions.iter().copied();
+    decisions
+        .flat_map(|decision| self_check_of(policy, decision, &settings(decision), classes, limits))
+        .collect()
+}
+
+/// Tries one decision that a policy takes, as [`self_check`].
+pub fn self_check_of(
+    policy: &Loaded,
+    decision: Decision,
+    settings: &str,
+    classes: &[String],
+    limits: &Limits,
+) -> Vec<Trial> {
+    let trial = |about: String, outcome: Result<Cost, Failure>| Trial {
+        decision,
+        about,
+        outcome,
+    };
+    let basis = match policy.basis(decision, settings, NOW, limits) {
+        Ok(basis) => basis,
+        Err(failure) => return vec![trial("its settings".to_owned(), Err(failure))],
+    };
+    let level = PolicyLevel::Default;
+    if decision == Decision::Sync {
+        let of = |releases| {
+            let decided = policy.sync(&distribution(releases), &basis, limits);
+            trial(format!("{releases} releases"), decided.map(|d| d.cost))
         };
-        let basis = match basis {
-            Ok(basis) => basis,
-            Err(failure) => {
-                tried("its settings".to_owned(), Err(failure));
-                continue;
-            }
-        };
-        let level = PolicyLevel::Default;
-        if decision == Decision::Sync {
-            for releases in RELEASES {
-                let decided = policy.sync(&distribution(releases), &basis, limits);
-                tried(format!("{releases} releases"), decided.map(|d| d.cost));
-            }
-            continue;
-        }
-        for (jobs, runners) in SIZES {
-            let situation = situation_with(jobs, runners, classes);
-            let outcome = if decision == Decision::ScaleUp {
-                let decided = policy.scale_up(&situation, level, &basis, limits);
-                decided.map(|decided| decided.cost)
-            } else {
-                let decided = policy.scale_down(&situation, level, &basis, limits);
-                decided.map(|decided| decided.cost)
-            };
-            tried(format!("{jobs} jobs, {runners} runners"), outcome);
-        }
+        return RELEASES.into_iter().map(of).collect();
     }
-    trials
+    let of = |(jobs, runners)| {
+        let situation = situation_with(jobs, runners, classes);
+        let outcome = if decision == Decision::ScaleUp {
+            let decided = policy.scale_up(&situation, level, &basis, limits);
+            decided.map(|decided| decided.cost)
+        } else {
+            let decided = policy.scale_down(&situation, level, &basis, limits);
+            decided.map(|decided| decided.cost)
+        };
+        trial(format!("{jobs} jobs, {runners} runners"), outcome)
+    };
+    SIZES.into_iter().map(of).collect()
 }
 
 /// So many jobs of ten repositories wait for three classes, and so many runners are about.

@@ -30,6 +30,14 @@ pub(crate) fn times(
     Ok(times)
 }
 
+/// That there are such zones.
+///
+/// # Errors
+/// [`Failure::UnknownZone`] names the one that does not exist.
+pub fn exist(needs: &Needs) -> Result<(), Failure> {
+    times(stoker_core::time::Timestamp(0), needs).map(drop)
+}
+
 /// Adds the time in the zones that are not told yet, all of them or none.
 ///
 /// # Errors

@@ -2,7 +2,7 @@
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use anyhow::Context as _;
 use async_trait::async_trait;
@@ -12,22 +12,24 @@ use stoker_aws::{
 };
 use stoker_core::control::{Control, Ports};
 use stoker_core::ports::Clock;
-use stoker_core::time::Timestamp;
 use stoker_github::{App, AppCredentials, Credentials, CredentialsError};
+use stoker_lambda::SystemClock;
 use stoker_policy::PolicyHost;
 
 use crate::report::Lines;
 use crate::settings::Settings;
 
-/// The control plane over AWS and GitHub. Nothing is asked of either yet.
+/// The control plane over AWS and GitHub. Only what policies are active is asked for already.
 pub(crate) async fn control(settings: Settings, reporter: Lines) -> anyhow::Result<Control> {
     let clients = Clients::load(&ClientSettings::default()).await;
     let deployment = settings.operation.deployment.clone();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let store =
         S3Policies::new(clients.s3, settings.policies_bucket).prefix(&settings.policies_prefix);
-    let decider = PolicyHost::new(Arc::new(store), settings.policies)
+    let decider = PolicyHost::new(Arc::new(store), settings.trust, settings.policies)
         .context("the WebAssembly engine can't be set up")?;
+    // While the Lambda starts, so that its first decision need not wait for it.
+    decider.warm_up(clock.now()).await;
     let credentials = AppParameters {
         parameters: Parameters::new(clients.ssm.clone()),
         id: settings.app_id_parameter,
@@ -54,17 +56,6 @@ pub(crate) async fn control(settings: Settings, reporter: Lines) -> anyhow::Resu
         },
     )
     .acting_as(RandomState::new().hash_one(SystemTime::now())))
-}
-
-/// The machine's clock.
-struct SystemClock;
-
-impl Clock for SystemClock {
-    fn now(&self) -> Timestamp {
-        // A clock before 1970 is no clock.
-        let since = SystemTime::now().duration_since(UNIX_EPOCH);
-        Timestamp(since.map_or(0, |since| since.as_secs()))
-    }
 }
 
 /// The GitHub App's credentials in SSM.

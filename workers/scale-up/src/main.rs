@@ -3,12 +3,11 @@
 //!
 //! In reading order: [`settings`], what it is told; [`adapters`], what stands behind `stoker-core`'s
 //! ports; [`event`] and [`message`], what SQS hands over; [`batch`], what is done with it; [`report`]
-//! and [`metric`], what is said about it; [`log`], where that goes.
+//! and [`metric`], what is said about it.
 
 mod adapters;
 mod batch;
 mod event;
-mod log;
 mod message;
 mod metric;
 mod report;
@@ -24,7 +23,7 @@ use crate::settings::Settings;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    log::start();
+    stoker_lambda::log::start();
     match run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

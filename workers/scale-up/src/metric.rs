@@ -1,7 +1,6 @@
-//! Counters, as lines of CloudWatch's embedded metric format: CloudWatch reads them out of the log, and
-//! nobody waits for it.
+//! What is counted.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use stoker_core::time::Timestamp;
 
 /// What is counted.
@@ -11,6 +10,8 @@ pub(crate) enum Metric {
     MessagesDropped,
     /// Decisions that another than the meant policy took.
     PolicyFallbacks,
+    /// Decisions at which what is active was not what admission had signed, or not for this engine.
+    PolicyAlarms,
     /// Instances that EC2 gave.
     RunnersLaunched,
     /// Launches whose answer was lost.
@@ -25,6 +26,7 @@ impl Metric {
         match self {
             Self::MessagesDropped => "MessagesDropped",
             Self::PolicyFallbacks => "PolicyFallbacks",
+            Self::PolicyAlarms => "PolicyAlarms",
             Self::RunnersLaunched => "RunnersLaunched",
             Self::LaunchesUnsettled => "LaunchesUnsettled",
             Self::ConfigurationsFailed => "ConfigurationsFailed",
@@ -33,18 +35,6 @@ impl Metric {
 
     /// The line that raises it by `count`.
     pub(crate) fn line(self, deployment: &str, at: Timestamp, count: usize) -> Value {
-        let name = self.name();
-        json!({
-            "_aws": {
-                "Timestamp": at.0.saturating_mul(1_000),
-                "CloudWatchMetrics": [{
-                    "Namespace": "Stoker",
-                    "Dimensions": [["Deployment"]],
-                    "Metrics": [{"Name": name, "Unit": "Count"}],
-                }],
-            },
-            "Deployment": deployment,
-            name: count,
-        })
+        stoker_lambda::metric::line(self.name(), deployment, at, count)
     }
 }

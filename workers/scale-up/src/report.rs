@@ -59,7 +59,7 @@ impl Lines {
             lines.extend(serde_json::to_value(&line));
         }
         // Counters are no log lines: whoever wants fewer of those still wants to be alarmed.
-        if let Some((metric, count)) = metric(happening) {
+        for (metric, count) in metrics(happening) {
             lines.push(metric.line(&self.deployment, at, count));
         }
         lines
@@ -99,24 +99,32 @@ fn level(happening: &Happening) -> Level {
         | Happening::LaunchUnsettled { .. }
         | Happening::ConfigurationFailed { .. }
         | Happening::Trouble { .. } => Level::WARN,
-        Happening::Decided(decision) if decision.fallback.is_some() => Level::WARN,
+        Happening::Decided(decision) => match &decision.fallback {
+            Some(fallback) if fallback.alarm => Level::ERROR,
+            Some(_) => Level::WARN,
+            None => Level::INFO,
+        },
         Happening::Launched { refusals, .. } if !refusals.is_empty() => Level::WARN,
         _ => Level::INFO,
     }
 }
 
-fn metric(happening: &Happening) -> Option<(Metric, usize)> {
+fn metrics(happening: &Happening) -> Vec<(Metric, usize)> {
     match happening {
-        Happening::MessageDropped { .. } => Some((Metric::MessagesDropped, 1)),
-        Happening::Decided(decision) if decision.fallback.is_some() => {
-            Some((Metric::PolicyFallbacks, 1))
-        }
+        Happening::MessageDropped { .. } => vec![(Metric::MessagesDropped, 1)],
+        Happening::Decided(decision) => match &decision.fallback {
+            None => Vec::new(),
+            Some(fallback) if fallback.alarm => {
+                vec![(Metric::PolicyFallbacks, 1), (Metric::PolicyAlarms, 1)]
+            }
+            Some(_) => vec![(Metric::PolicyFallbacks, 1)],
+        },
         Happening::Launched { instances, .. } if !instances.is_empty() => {
-            Some((Metric::RunnersLaunched, instances.len()))
+            vec![(Metric::RunnersLaunched, instances.len())]
         }
-        Happening::LaunchUnsettled { .. } => Some((Metric::LaunchesUnsettled, 1)),
-        Happening::ConfigurationFailed { .. } => Some((Metric::ConfigurationsFailed, 1)),
-        _ => None,
+        Happening::LaunchUnsettled { .. } => vec![(Metric::LaunchesUnsettled, 1)],
+        Happening::ConfigurationFailed { .. } => vec![(Metric::ConfigurationsFailed, 1)],
+        _ => Vec::new(),
     }
 }
 
@@ -148,6 +156,7 @@ mod tests {
                 policy: "built-in".to_owned(),
                 level: PolicyLevel::BuiltIn,
                 digest: None,
+                generation: None,
                 fuel: None,
             },
             fallback: Some(Fallback {

@@ -20,6 +20,7 @@ fn decision(launches: Vec<DecidedLaunch>, deferrals: Vec<DecidedDeferral>) -> Ha
             policy: "default 0.1.0".to_owned(),
             level: PolicyLevel::Default,
             digest: Some(ArtifactDigest::of(b"x")),
+            generation: None,
             fuel: Some(1),
         },
         fallback: None,

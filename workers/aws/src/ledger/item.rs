@@ -23,6 +23,8 @@ pub(super) const EXPIRES_AT: &str = "expires_at";
 pub(super) const SCHEMA: &str = "schema";
 /// How often a scope was decided.
 pub(super) const VERSION: &str = "version";
+/// The highest publication of the active policies that a scope was decided by.
+pub(super) const GENERATION: &str = "generation";
 /// The last decision of a scope.
 pub(super) const DECISION: &str = "decision";
 
@@ -140,6 +142,15 @@ pub(super) fn counter(item: &Attributes, name: &str) -> Result<u64, LedgerError>
         .and_then(|value| value.as_n().ok())
         .and_then(|digits| digits.parse().ok())
         .ok_or_else(|| unreadable(item, &format!("it has no whole number `{name}`")))
+}
+
+/// A whole number that an item may have; 0 if it has none.
+pub(super) fn counter_or_zero(item: &Attributes, name: &str) -> Result<u64, LedgerError> {
+    if item.contains_key(name) {
+        counter(item, name)
+    } else {
+        Ok(0)
+    }
 }
 
 /// A text that an item may have.

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `job#<repository>#<check run>` | `job` | a job; `expires_at` once it has ended: the tombstone |
 //! | `runner#<instance>` | `runner` | a runner; `expires_at` once it has ended. Also: which scope an instance belongs to |
-//! | `scope#<scope>` | `scope` | `version` and the last `decision` |
+//! | `scope#<scope>` | `scope` | `version`, the last `decision`, and `generation`: the highest publication of policies that it was decided by |
 //! | `scope#<scope>` | `intent#<intent>` | a launch without an outcome |
 //! | `scope#<scope>` | `job#…`, `runner#…` | a copy of each that has not ended |
 //! | `scope#<scope>` | `runner-ended#<instance>` | a copy of a runner that has ended, until it is on the account |
@@ -38,10 +38,9 @@ use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use stoker_core::account::Account;
-use stoker_core::ids::{DecisionId, InstanceId, JobKey, ScopeKey, ScopeVersion};
-use stoker_core::intent::Intent;
+use stoker_core::ids::{InstanceId, JobKey, ScopeKey, ScopeVersion};
 use stoker_core::job::Job;
-use stoker_core::ports::{Ledger, LedgerError, ScopeState, Settlement};
+use stoker_core::ports::{DecidedScope, Ledger, LedgerError, ScopeState, Settlement};
 use stoker_core::runner::Runner;
 
 use crate::problem;
@@ -88,14 +87,8 @@ impl Ledger for DynamoLedger {
         self.read_scope(scope).await
     }
 
-    async fn save_decision(
-        &self,
-        scope: ScopeKey,
-        seen: ScopeVersion,
-        decision: &DecisionId,
-        intents: &[Intent],
-    ) -> Result<ScopeVersion, LedgerError> {
-        self.write_decision(scope, seen, decision, intents).await
+    async fn save_decision(&self, decided: &DecidedScope<'_>) -> Result<ScopeVersion, LedgerError> {
+        self.write_decision(decided).await
     }
 
     async fn settle(&self, settlement: &Settlement) -> Result<(), LedgerError> {

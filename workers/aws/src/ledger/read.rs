@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use stoker_core::ids::{InstanceId, JobKey, ScopeKey, ScopeVersion};
+use stoker_core::ids::{InstanceId, JobKey, PolicyGeneration, ScopeKey, ScopeVersion};
 use stoker_core::job::Job;
-use stoker_core::ports::{LedgerError, ScopeState};
+use stoker_core::ports::{LedgerError, ScopeSeen, ScopeState};
 use stoker_core::runner::Runner;
 
 use super::item::{self, Attributes};
@@ -30,8 +30,13 @@ impl DynamoLedger {
 
     pub(super) async fn read_scope(&self, scope: ScopeKey) -> Result<ScopeState, LedgerError> {
         // Before everything else: see the module's word on the order.
+        let ScopeSeen {
+            version,
+            generation,
+        } = self.read_seen(scope).await?;
         let mut state = ScopeState {
-            version: self.read_version(scope).await?,
+            version,
+            generation,
             ..ScopeState::default()
         };
         let mut pages = self
@@ -60,12 +65,16 @@ impl DynamoLedger {
         Ok(state)
     }
 
-    async fn read_version(&self, scope: ScopeKey) -> Result<ScopeVersion, LedgerError> {
+    async fn read_seen(&self, scope: ScopeKey) -> Result<ScopeSeen, LedgerError> {
         match self.get(&Key::scope(scope)).await? {
-            None => Ok(ScopeVersion::default()),
+            None => Ok(ScopeSeen::default()),
             Some(item) => {
                 item::readable(&item)?;
-                Ok(ScopeVersion(item::counter(&item, item::VERSION)?))
+                Ok(ScopeSeen {
+                    version: ScopeVersion(item::counter(&item, item::VERSION)?),
+                    // Decided before there were generations, it has none.
+                    generation: PolicyGeneration(item::counter_or_zero(&item, item::GENERATION)?),
+                })
             }
         }
     }

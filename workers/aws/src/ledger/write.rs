@@ -5,9 +5,8 @@ use aws_sdk_dynamodb::error::BuildError;
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem, Update};
 use stoker_core::account::Account;
 use stoker_core::ids::{DecisionId, InstanceId, ScopeKey, ScopeVersion};
-use stoker_core::intent::Intent;
 use stoker_core::job::Job;
-use stoker_core::ports::{LedgerError, Settlement};
+use stoker_core::ports::{DecidedScope, LedgerError, Settlement};
 use stoker_core::runner::Runner;
 
 use super::item::{self, Entry};
@@ -58,11 +57,15 @@ impl DynamoLedger {
 
     pub(super) async fn write_decision(
         &self,
-        scope: ScopeKey,
-        seen: ScopeVersion,
-        decision: &DecisionId,
-        intents: &[Intent],
+        decided: &DecidedScope<'_>,
     ) -> Result<ScopeVersion, LedgerError> {
+        let DecidedScope {
+            scope,
+            state,
+            decision,
+            intents,
+            ..
+        } = *decided;
         let what = format!("save decision {decision} of scope {scope}");
         if intents.len() >= ITEMS_AT_ONCE {
             return Err(LedgerError::Unavailable {
@@ -74,11 +77,9 @@ impl DynamoLedger {
                 ),
             });
         }
-        let next = ScopeVersion(seen.0 + 1);
-        let mut items = vec![
-            self.raise(scope, seen, next, decision)
-                .map_err(|error| faulty(&what, &error))?,
-        ];
+        let next = ScopeVersion(state.version.0 + 1);
+        let raise = self.raise(decided, next);
+        let mut items = vec![raise.map_err(|error| faulty(&what, &error))?];
         for intent in intents {
             let key = Key::intent(scope, &intent.id);
             let put = Put::builder()
@@ -262,31 +263,41 @@ impl DynamoLedger {
         Ok(TransactWriteItem::builder().delete(delete).build())
     }
 
-    /// A scope's next version, if the one that was seen is still its version. What else the item holds
-    /// stays.
+    /// A scope's next version, if the one that was seen is still its version, and the generation that
+    /// it was decided by, unless that would lower it. What else the item holds stays.
     fn raise(
         &self,
-        scope: ScopeKey,
-        seen: ScopeVersion,
+        decided: &DecidedScope<'_>,
         next: ScopeVersion,
-        decision: &DecisionId,
     ) -> Result<TransactWriteItem, BuildError> {
+        let DecidedScope {
+            scope,
+            state,
+            decision,
+            ..
+        } = *decided;
+        let generation = decided.generation.max(state.generation);
         let update = Update::builder()
             .table_name(&self.table)
             .set_key(Some(Key::scope(scope).attributes()))
-            .update_expression("SET #version = :next, #decision = :decision, #schema = :schema")
+            .update_expression(
+                "SET #version = :next, #generation = :generation, #decision = :decision, #schema = :schema",
+            )
             .expression_attribute_names("#version", item::VERSION)
+            .expression_attribute_names("#generation", item::GENERATION)
             .expression_attribute_names("#decision", item::DECISION)
             .expression_attribute_names("#schema", item::SCHEMA)
             .expression_attribute_values(":next", item::number(next.0))
+            .expression_attribute_values(":generation", item::number(generation.0))
             .expression_attribute_values(":decision", AttributeValue::S(decision.0.clone()))
             .expression_attribute_values(":schema", item::number(item::OUR_SCHEMA));
-        let update = if seen.0 == 0 {
-            update.condition_expression("attribute_not_exists(#version)")
+        let not_lower = "(attribute_not_exists(#generation) OR #generation <= :generation)";
+        let update = if state.version.0 == 0 {
+            update.condition_expression(format!("attribute_not_exists(#version) AND {not_lower}"))
         } else {
             update
-                .condition_expression("#version = :seen")
-                .expression_attribute_values(":seen", item::number(seen.0))
+                .condition_expression(format!("#version = :seen AND {not_lower}"))
+                .expression_attribute_values(":seen", item::number(state.version.0))
         };
         Ok(TransactWriteItem::builder().update(update.build()?).build())
     }

@@ -7,10 +7,10 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use stoker_aws::DynamoLedger;
 use stoker_aws::ledger::create_table;
 use stoker_core::contract::{Fixtures, check_ledger};
-use stoker_core::ids::{IntentId, ScopeVersion};
+use stoker_core::ids::{DecisionId, IntentId, PolicyGeneration, ScopeVersion};
 use stoker_core::intent::Intent;
 use stoker_core::job::{Job, JobPhase, TOMBSTONE_KEPT};
-use stoker_core::ports::{Ledger as _, LedgerError};
+use stoker_core::ports::{DecidedScope, Ledger as _, LedgerError, ScopeSeen};
 use stoker_core::runner::{Runner, RunnerPhase};
 use stoker_core::time::Timestamp;
 
@@ -52,6 +52,22 @@ impl Given {
             .await
             .unwrap()
             .item
+    }
+
+    /// Saves a decision of the first scope, which was never decided before; no policies took it.
+    async fn decide(
+        &self,
+        decision: &DecisionId,
+        intents: &[Intent],
+    ) -> Result<ScopeVersion, LedgerError> {
+        let decided = DecidedScope {
+            scope: self.fixtures.scope(0),
+            state: ScopeSeen::default(),
+            decision,
+            generation: PolicyGeneration(0),
+            intents,
+        };
+        self.ledger.save_decision(&decided).await
     }
 
     async fn set(&self, pk: String, sk: &str, name: &str, value: AttributeValue) {
@@ -188,11 +204,7 @@ async fn a_scope_of_many_pages_is_read_whole_whoever_cuts_them() {
         given.ledger.put_job(&job).await.unwrap();
     }
     let intents: Vec<Intent> = (0..7).map(|place| f.intent(0, 0, place)).collect();
-    given
-        .ledger
-        .save_decision(scope, ScopeVersion(0), &f.decision(0, 0), &intents)
-        .await
-        .unwrap();
+    given.decide(&f.decision(0, 0), &intents).await.unwrap();
     given
         .ledger
         .settle(&f.settlement(&intents[0], 5))
@@ -213,17 +225,10 @@ async fn a_decision_repeated_is_saved_once_and_anothers_is_a_conflict() {
     let f = given.fixtures;
     let intents = [f.intent(0, 0, 0)];
     for _ in 0..2 {
-        let version = given
-            .ledger
-            .save_decision(f.scope(0), ScopeVersion(0), &f.decision(0, 0), &intents)
-            .await
-            .unwrap();
-        assert_eq!(version, ScopeVersion(1));
+        let version = given.decide(&f.decision(0, 0), &intents).await;
+        assert_eq!(version.unwrap(), ScopeVersion(1));
     }
-    let other = given
-        .ledger
-        .save_decision(f.scope(0), ScopeVersion(0), &f.decision(0, 1), &[])
-        .await;
+    let other = given.decide(&f.decision(0, 1), &[]).await;
     assert!(matches!(other, Err(LedgerError::Conflict(_))), "{other:?}");
 }
 
@@ -232,18 +237,42 @@ async fn a_decision_keeps_what_else_is_known_of_its_scope() {
     let given = Given::new().await;
     let f = given.fixtures;
     let pk = format!("scope#{}", f.scope(0));
-    let generation = AttributeValue::N("7".to_owned());
+    let of_another = AttributeValue::N("7".to_owned());
     given
-        .set(pk.clone(), "scope", "generation", generation.clone())
+        .set(pk.clone(), "scope", "of_another", of_another.clone())
         .await;
-    given
-        .ledger
-        .save_decision(f.scope(0), ScopeVersion(0), &f.decision(0, 0), &[])
-        .await
-        .unwrap();
+    given.decide(&f.decision(0, 0), &[]).await.unwrap();
     let scope = given.item(pk, "scope").await.unwrap();
-    assert_eq!(scope["generation"], generation);
+    assert_eq!(scope["of_another"], of_another);
     assert_eq!(scope["version"], AttributeValue::N("1".to_owned()));
+}
+
+#[tokio::test]
+async fn a_scope_that_was_decided_before_there_were_generations_has_seen_none_and_gets_one() {
+    let given = Given::new().await;
+    let f = given.fixtures;
+    let pk = format!("scope#{}", f.scope(0));
+    for (name, value) in [
+        ("version", AttributeValue::N("3".to_owned())),
+        ("schema", AttributeValue::N("1".to_owned())),
+        ("decision", AttributeValue::S("old".to_owned())),
+    ] {
+        given.set(pk.clone(), "scope", name, value).await;
+    }
+    let seen = given.ledger.scope(f.scope(0)).await.unwrap().seen();
+    assert_eq!(seen.version, ScopeVersion(3));
+    assert_eq!(seen.generation, PolicyGeneration(0));
+    let decided = DecidedScope {
+        scope: f.scope(0),
+        state: seen,
+        decision: &f.decision(0, 0),
+        generation: PolicyGeneration(7),
+        intents: &[],
+    };
+    given.ledger.save_decision(&decided).await.unwrap();
+    let after = given.ledger.scope(f.scope(0)).await.unwrap().seen();
+    assert_eq!(after.version, ScopeVersion(4));
+    assert_eq!(after.generation, PolicyGeneration(7));
 }
 
 #[tokio::test]
@@ -251,20 +280,9 @@ async fn a_decision_of_more_launches_than_a_transaction_takes_is_refused_in_word
     let given = Given::new().await;
     let f = given.fixtures;
     let intents: Vec<Intent> = (0..100).map(|place| f.intent(0, 0, place)).collect();
-    let answer = given
-        .ledger
-        .save_decision(f.scope(0), ScopeVersion(0), &f.decision(0, 0), &intents)
-        .await;
+    let answer = given.decide(&f.decision(0, 0), &intents).await;
     assert!(answer.unwrap_err().to_string().contains("100 launches"));
-    let saved = given
-        .ledger
-        .save_decision(
-            f.scope(0),
-            ScopeVersion(0),
-            &f.decision(0, 0),
-            &intents[1..],
-        )
-        .await;
+    let saved = given.decide(&f.decision(0, 0), &intents[1..]).await;
     assert_eq!(saved.unwrap(), ScopeVersion(1));
 }
 
@@ -352,13 +370,7 @@ async fn an_intent_is_read_back_to_the_letter() {
         ..f.intent(0, 0, 0)
     };
     given
-        .ledger
-        .save_decision(
-            f.scope(0),
-            ScopeVersion(0),
-            &f.decision(0, 0),
-            std::slice::from_ref(&intent),
-        )
+        .decide(&f.decision(0, 0), std::slice::from_ref(&intent))
         .await
         .unwrap();
     assert_eq!(

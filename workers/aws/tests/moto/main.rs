@@ -9,6 +9,8 @@ mod ledger;
 mod policies;
 mod secrets;
 mod server;
+mod signer;
+mod wire;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -29,18 +31,23 @@ struct Aws {
 impl Aws {
     async fn new() -> Self {
         let moto = Moto::shared();
-        let config = aws_config::defaults(BehaviorVersion::v2026_01_12())
-            .region(Region::new("eu-central-1"))
-            .credentials_provider(Credentials::new("test", "test", None, None, "tests"))
-            .endpoint_url(moto.endpoint())
-            .load()
-            .await;
         Self {
-            clients: Clients::new(&config, &ClientSettings::default()),
+            clients: clients_of(moto.endpoint()).await,
             endpoint: moto.endpoint().to_owned(),
             _moto: moto,
         }
     }
+}
+
+/// Clients of whatever answers there.
+async fn clients_of(endpoint: &str) -> Clients {
+    let config = aws_config::defaults(BehaviorVersion::v2026_01_12())
+        .region(Region::new("eu-central-1"))
+        .credentials_provider(Credentials::new("test", "test", None, None, "tests"))
+        .endpoint_url(endpoint)
+        .load()
+        .await;
+    Clients::new(&config, &ClientSettings::default())
 }
 
 /// A name that no other test of this process uses: all of them share one stand-in.

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use super::{Fixtures, Held, conflict, ensure, one_winner, same};
 use crate::guardrails::LAUNCHES_PER_DECISION;
-use crate::ids::{IntentId, ScopeVersion};
+use crate::ids::{IntentId, PolicyGeneration, ScopeVersion};
 use crate::intent::Intent;
-use crate::ports::{Ledger, LedgerError, ScopeState};
+use crate::ports::{DecidedScope, Ledger, LedgerError, ScopeSeen, ScopeState};
 
 fn ids(intents: &[Intent]) -> BTreeSet<IntentId> {
     intents.iter().map(|intent| intent.id.clone()).collect()
@@ -16,7 +16,7 @@ async fn open(ledger: &dyn Ledger, f: &Fixtures) -> Result<BTreeSet<IntentId>, L
     Ok(ids(&ledger.scope(f.scope(0)).await?.intents))
 }
 
-/// Saves the scope's decision of that number over that version.
+/// Saves the scope's decision of that number over that version; no policies took it.
 async fn save(
     ledger: &dyn Ledger,
     f: &Fixtures,
@@ -24,10 +24,35 @@ async fn save(
     decision: u64,
     intents: &[Intent],
 ) -> Result<ScopeVersion, LedgerError> {
-    let id = f.decision(0, decision);
+    let state = ScopeSeen {
+        version: ScopeVersion(seen),
+        generation: PolicyGeneration(0),
+    };
+    save_by(ledger, f, state, decision, 0, intents).await
+}
+
+/// Saves the scope's decision of that number over that state, taken by policies of that generation.
+async fn save_by(
+    ledger: &dyn Ledger,
+    f: &Fixtures,
+    state: ScopeSeen,
+    decision: u64,
+    generation: u64,
+    intents: &[Intent],
+) -> Result<ScopeVersion, LedgerError> {
     ledger
-        .save_decision(f.scope(0), ScopeVersion(seen), &id, intents)
+        .save_decision(&DecidedScope {
+            scope: f.scope(0),
+            state,
+            decision: &f.decision(0, decision),
+            generation: PolicyGeneration(generation),
+            intents,
+        })
         .await
+}
+
+async fn seen(ledger: &dyn Ledger, f: &Fixtures) -> Result<ScopeSeen, LedgerError> {
+    Ok(ledger.scope(f.scope(0)).await?.seen())
 }
 
 pub(super) async fn an_unknown_scope_is_empty(ledger: &dyn Ledger, f: &Fixtures) -> Held {
@@ -130,4 +155,69 @@ pub(super) async fn the_largest_decision_is_saved_whole(ledger: &dyn Ledger, f: 
         .collect();
     save(ledger, f, 0, 0, &intents).await?;
     same("the open intents", &open(ledger, f).await?, &ids(&intents))
+}
+
+pub(super) async fn a_decision_s_generation_is_shown_with_its_scope(
+    ledger: &dyn Ledger,
+    f: &Fixtures,
+) -> Held {
+    let intents = [f.intent(0, 0, 0)];
+    save_by(ledger, f, ScopeSeen::default(), 0, 7, &intents).await?;
+    let state = seen(ledger, f).await?;
+    same("the generation", &state.generation, &PolicyGeneration(7))?;
+    // One that launches nothing raises it as well.
+    save_by(ledger, f, state, 1, 8, &[]).await?;
+    let generation = seen(ledger, f).await?.generation;
+    same("the generation", &generation, &PolicyGeneration(8))?;
+    let other = ledger.scope(f.scope(1)).await?.generation;
+    same("the other scope's", &other, &PolicyGeneration(0))
+}
+
+pub(super) async fn a_generation_never_goes_down(ledger: &dyn Ledger, f: &Fixtures) -> Held {
+    save_by(ledger, f, ScopeSeen::default(), 0, 7, &[]).await?;
+    for (decision, lower) in [(1, 6), (2, 0)] {
+        let state = seen(ledger, f).await?;
+        let intents = [f.intent(0, decision, 0)];
+        let version = save_by(ledger, f, state, decision, lower, &intents).await?;
+        ensure(version > state.version, || {
+            format!("{:?} was followed by {version:?}", state.version)
+        })?;
+        let generation = seen(ledger, f).await?.generation;
+        same("the generation", &generation, &PolicyGeneration(7))?;
+    }
+    let unread = ScopeSeen {
+        generation: PolicyGeneration(0),
+        ..seen(ledger, f).await?
+    };
+    conflict(
+        "a decision that had not read the generation",
+        &save_by(ledger, f, unread, 3, 6, &[]).await,
+    )?;
+    let generation = seen(ledger, f).await?.generation;
+    same("the generation", &generation, &PolicyGeneration(7))
+}
+
+pub(super) async fn a_repeated_decision_of_policies_changes_nothing(
+    ledger: &dyn Ledger,
+    f: &Fixtures,
+) -> Held {
+    let intents = [f.intent(0, 0, 0)];
+    let version = save_by(ledger, f, ScopeSeen::default(), 0, 7, &intents).await?;
+    let before = ledger.scope(f.scope(0)).await?;
+    let again = save_by(ledger, f, ScopeSeen::default(), 0, 7, &intents).await?;
+    same("the version of the repetition", &again, &version)?;
+    same("the scope", &ledger.scope(f.scope(0)).await?, &before)
+}
+
+pub(super) async fn a_decision_on_an_old_version_does_not_raise_the_generation(
+    ledger: &dyn Ledger,
+    f: &Fixtures,
+) -> Held {
+    save_by(ledger, f, ScopeSeen::default(), 0, 7, &[]).await?;
+    conflict(
+        "a decision on version 0",
+        &save_by(ledger, f, ScopeSeen::default(), 1, 9, &[]).await,
+    )?;
+    let generation = seen(ledger, f).await?.generation;
+    same("the generation", &generation, &PolicyGeneration(7))
 }

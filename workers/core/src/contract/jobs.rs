@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use futures::stream::{self, StreamExt as _};
 
 use super::{Fixtures, Held, conflict, ensure, one_winner, same};
-use crate::ids::{JobKey, ScopeVersion};
+use crate::ids::{JobKey, PolicyGeneration, ScopeVersion};
 use crate::job::{Job, JobPhase, fold};
-use crate::ports::{Ledger, LedgerError};
+use crate::ports::{DecidedScope, Ledger, LedgerError, ScopeSeen};
 
 /// How many writes of a claim go at once: enough to be quick on a ledger behind a network.
 const WRITTEN_AT_ONCE: usize = 16;
@@ -199,16 +199,17 @@ pub(super) async fn a_tombstone_is_readable_and_no_late_queued_brings_it_back(
 }
 
 pub(super) async fn scopes_are_apart(ledger: &dyn Ledger, f: &Fixtures) -> Held {
-    let (decision, intent) = (f.decision(0, 0), f.intent(0, 0, 0));
+    let intent = f.intent(0, 0, 0);
     ledger.put_job(&f.job(0, 0)).await?;
     ledger.put_job(&f.job(1, 1)).await?;
     ledger
-        .save_decision(
-            f.scope(0),
-            ScopeVersion::default(),
-            &decision,
-            &[intent.clone(), f.intent(0, 0, 1)],
-        )
+        .save_decision(&DecidedScope {
+            scope: f.scope(0),
+            state: ScopeSeen::default(),
+            decision: &intent.decision,
+            generation: PolicyGeneration(1),
+            intents: &[intent.clone(), f.intent(0, 0, 1)],
+        })
         .await?;
     ledger.settle(&f.settlement(&intent, 1)).await?;
     same(

@@ -1,17 +1,19 @@
-//! The contract that every adapter of [`Ledger`] keeps, as claims that run against one.
+//! The contracts that every adapter of a port keeps, as claims that run against one: [`Ledger`], and
+//! the ports of policies.
 //!
 //! An adapter's tests call [`check_ledger`]: it tries every claim on the ledger it is given, each in
 //! scopes and repositories of its own, so that one table serves them all, and says which do not hold.
 //! [`Fixtures`] makes the jobs, launches and runners; adapters may use it in tests of their own.
+//! [`check_admission_store`], [`check_uploads`] and [`check_signer`] do the same for theirs.
 //!
 //! In reading order: [`fixtures`], then the claims by subject: `jobs`, `decisions`, `outcomes`,
-//! `runners`, `accounts` (private).
+//! `runners`, `accounts`; `policies` (private).
 
 use std::fmt;
 
 use thiserror::Error;
 
-use crate::ports::{Ledger, LedgerError};
+use crate::ports::{Ledger, LedgerError, PolicyStoreError, SignerError};
 use crate::time::Timestamp;
 
 mod accounts;
@@ -19,9 +21,11 @@ mod decisions;
 pub mod fixtures;
 mod jobs;
 mod outcomes;
+mod policies;
 mod runners;
 
 pub use fixtures::Fixtures;
+pub use policies::{check_admission_store, check_signer, check_uploads};
 
 /// A claim that does not hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,15 +44,57 @@ impl fmt::Display for Breach {
 
 /// The claims that do not hold; at least one.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub struct Breaches(pub Vec<Breach>);
+pub struct Breaches {
+    /// Whose contract it is: `ledger`.
+    pub port: &'static str,
+    /// Which claims.
+    pub breaches: Vec<Breach>,
+}
 
 impl fmt::Display for Breaches {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the ledger breaks its contract in {}:", self.0.len())?;
-        for breach in &self.0 {
+        let Self { port, breaches } = self;
+        write!(f, "the {port} breaks its contract in {}:", breaches.len())?;
+        for breach in breaches {
             write!(f, "\n  {breach}")?;
         }
         Ok(())
+    }
+}
+
+/// What became of the claims that were tried so far.
+struct Tried {
+    port: &'static str,
+    breaches: Vec<Breach>,
+}
+
+impl Tried {
+    fn of(port: &'static str) -> Self {
+        Self {
+            port,
+            breaches: Vec::new(),
+        }
+    }
+
+    /// Notes a claim, which is named like the function that tries it.
+    fn note(&mut self, claim: &str, held: Held) {
+        if let Err(Seen(seen)) = held {
+            self.breaches.push(Breach {
+                claim: claim.replace('_', " "),
+                seen,
+            });
+        }
+    }
+
+    fn result(self) -> Result<(), Breaches> {
+        if self.breaches.is_empty() {
+            Ok(())
+        } else {
+            Err(Breaches {
+                port: self.port,
+                breaches: self.breaches,
+            })
+        }
     }
 }
 
@@ -58,6 +104,18 @@ struct Seen(String);
 impl From<LedgerError> for Seen {
     fn from(error: LedgerError) -> Self {
         Self(format!("the ledger failed: {error}"))
+    }
+}
+
+impl From<PolicyStoreError> for Seen {
+    fn from(error: PolicyStoreError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl From<SignerError> for Seen {
+    fn from(error: SignerError) -> Self {
+        Self(error.to_string())
     }
 }
 
@@ -104,15 +162,13 @@ fn one_winner<T: fmt::Debug>(answers: &[Result<T, LedgerError>]) -> Result<usize
 /// The claims that do not hold.
 pub async fn check_ledger(ledger: &dyn Ledger, now: Timestamp) -> Result<(), Breaches> {
     let mut place = 0;
-    let mut breaches = Vec::new();
+    let mut tried = Tried::of("ledger");
     macro_rules! claims {
         ($($subject:ident::$claim:ident,)+) => {
             $(
                 place += 1;
                 let held = $subject::$claim(ledger, &Fixtures::new(now, place)).await;
-                if let Err(Seen(seen)) = held {
-                    breaches.push(Breach { claim: stringify!($claim).replace('_', " "), seen });
-                }
+                tried.note(stringify!($claim), held);
             )+
         };
     }
@@ -132,6 +188,10 @@ pub async fn check_ledger(ledger: &dyn Ledger, now: Timestamp) -> Result<(), Bre
         decisions::a_repeated_decision_does_not_reopen_what_is_settled,
         decisions::of_decisions_at_once_one_is_saved_whole_and_the_others_not_at_all,
         decisions::the_largest_decision_is_saved_whole,
+        decisions::a_decision_s_generation_is_shown_with_its_scope,
+        decisions::a_generation_never_goes_down,
+        decisions::a_repeated_decision_of_policies_changes_nothing,
+        decisions::a_decision_on_an_old_version_does_not_raise_the_generation,
         outcomes::a_settlement_shows_the_runners_and_closes_the_intent,
         outcomes::a_repeated_settlement_succeeds_and_changes_nothing,
         outcomes::a_runner_that_has_moved_on_is_not_put_back,
@@ -149,9 +209,5 @@ pub async fn check_ledger(ledger: &dyn Ledger, now: Timestamp) -> Result<(), Bre
         accounts::as_many_as_may_be_are_booked_at_once,
         accounts::what_is_not_on_the_list_is_not_booked,
     }
-    if breaches.is_empty() {
-        Ok(())
-    } else {
-        Err(Breaches(breaches))
-    }
+    tried.result()
 }

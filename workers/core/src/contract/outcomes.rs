@@ -1,9 +1,9 @@
 //! Claims about settlements.
 
 use super::{Fixtures, Held, Seen, ensure, same};
-use crate::ids::ScopeVersion;
+use crate::ids::{PolicyGeneration, ScopeVersion};
 use crate::intent::Intent;
-use crate::ports::{Ledger, LedgerError};
+use crate::ports::{DecidedScope, Ledger, LedgerError, ScopeSeen};
 use crate::runner::{Runner, RunnerNews, RunnerPhase};
 
 /// Saves a decision of one launch over a version.
@@ -14,10 +14,18 @@ async fn decided(
     decision: u64,
 ) -> Result<(Intent, ScopeVersion), LedgerError> {
     let intent = f.intent(0, decision, 0);
-    let intents = std::slice::from_ref(&intent);
-    let version = ledger
-        .save_decision(f.scope(0), seen, &intent.decision, intents)
-        .await?;
+    let generation = PolicyGeneration(0);
+    let decided = DecidedScope {
+        scope: f.scope(0),
+        state: ScopeSeen {
+            version: seen,
+            generation,
+        },
+        decision: &intent.decision,
+        generation,
+        intents: std::slice::from_ref(&intent),
+    };
+    let version = ledger.save_decision(&decided).await?;
     Ok((intent, version))
 }
 

@@ -6,11 +6,13 @@ use super::book::Answered;
 use super::{CONFLICTS_BORNE, Control, ControlError, reasons};
 use crate::guardrails::{self, Granted};
 use crate::happening::{DecidedDeferral, DecidedLaunch, Decision, Happening};
-use crate::ids::{DecisionId, IntentId, ScopeKey, ScopeVersion};
+use crate::ids::{DecisionId, IntentId, ScopeKey};
 use crate::intent::{FleetRequest, Instance, Intent, Launched, Refusal};
 use crate::job::Job;
 use crate::plan::{Launch, Proposal};
-use crate::ports::{FleetError, LedgerError, RegistrationTarget, ScopeState, Settlement};
+use crate::ports::{
+    DecidedScope, FleetError, LedgerError, RegistrationTarget, ScopeState, Settlement,
+};
 use crate::runner::{Runner, RunnerPhase};
 use crate::situation::{ScopeName, Situation, Trigger, UNSETTLED_IS_SUPPLY_FOR, situation};
 use crate::time::Timestamp;
@@ -147,7 +149,11 @@ impl Control {
     ) -> Result<Option<Acted>, ControlError> {
         let now = self.now();
         let situation = situation(&self.operation, name.clone(), state, trigger, now);
-        let proposal = self.ports.decider.decide(&situation).await;
+        let proposal = self
+            .ports
+            .decider
+            .decide(&situation, state.generation)
+            .await;
         let granted = guardrails::clamp(&proposal.plan, &situation, &self.operation.guards);
         let id = DecisionId::new(
             &self.operation.deployment,
@@ -162,7 +168,17 @@ impl Control {
             .enumerate()
             .map(|(place, launch)| intent(&id, place, launch, scope, &situation))
             .collect();
-        if !self.save(scope, state.version, &id, &intents).await? {
+        let generation = proposal.by.generation.unwrap_or_default();
+        let saved = self
+            .save(&DecidedScope {
+                scope,
+                state: state.seen(),
+                decision: &id,
+                generation,
+                intents: &intents,
+            })
+            .await?;
+        if !saved {
             return Ok(None);
         }
         self.report(&Happening::Decided(Box::new(decision(
@@ -194,23 +210,12 @@ impl Control {
     }
 
     /// Whether the decision stands: false if the scope was decided meanwhile. One that launches nothing
-    /// changes nothing, so it needs no fence.
-    async fn save(
-        &self,
-        scope: ScopeKey,
-        seen: ScopeVersion,
-        id: &DecisionId,
-        intents: &[Intent],
-    ) -> Result<bool, ControlError> {
-        if intents.is_empty() {
+    /// and was taken by no newer policies changes nothing, so it needs no fence.
+    async fn save(&self, decided: &DecidedScope<'_>) -> Result<bool, ControlError> {
+        if decided.intents.is_empty() && decided.generation <= decided.state.generation {
             return Ok(true);
         }
-        match self
-            .ports
-            .ledger
-            .save_decision(scope, seen, id, intents)
-            .await
-        {
+        match self.ports.ledger.save_decision(decided).await {
             Ok(_version) => Ok(true),
             Err(LedgerError::Conflict(_)) => Ok(false),
             Err(error) => Err(error.into()),

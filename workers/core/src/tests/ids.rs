@@ -1,4 +1,4 @@
-use crate::ids::{Deployment, InstanceId, RunnerNames, ScopeKey};
+use crate::ids::{Deployment, InstanceId, PolicyGeneration, RunnerNames, ScopeKey};
 
 #[test]
 fn a_scope_is_read_back_as_it_was_written() {
@@ -34,4 +34,14 @@ fn the_longest_runner_name_fits_github_s_64_characters() {
     let names = RunnerNames::new(&"p".repeat(20), &deployment).unwrap();
     let instance: InstanceId = "i-0123456789abcdef0".parse().unwrap();
     assert!(names.name(&instance).len() <= 64);
+}
+
+#[test]
+fn a_generation_is_its_time_and_above_the_one_before_it() {
+    let at = crate::time::Timestamp(1_795_576_455);
+    let first = PolicyGeneration(0).next(at);
+    assert_eq!(first.to_string(), "20261125031415");
+    assert_eq!(first.next(at), PolicyGeneration(first.0 + 1));
+    let behind = crate::time::Timestamp(1_700_000_000);
+    assert_eq!(first.next(behind), PolicyGeneration(first.0 + 1));
 }

@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 use stoker_core::class::{Capacity, Classes};
 use stoker_core::happening::Happening;
-use stoker_core::ids::RunnerNames;
+use stoker_core::ids::{PolicyGeneration, RunnerNames};
 use stoker_core::limits::{BOOT_TIME, Guards, JOBS_SHOWN, RunnerLevel, RunnerMode};
 use stoker_core::plan::{DecidedBy, Launch, Plan, PolicyLevel, Proposal};
 use stoker_core::runner::RunnerPhase;
@@ -15,7 +15,7 @@ struct OneEach;
 
 #[async_trait]
 impl ScaleUpDecider for OneEach {
-    async fn decide(&self, situation: &Situation) -> Proposal {
+    async fn decide(&self, situation: &Situation, _: PolicyGeneration) -> Proposal {
         let free = situation
             .runners
             .iter()
@@ -39,6 +39,7 @@ impl ScaleUpDecider for OneEach {
                 policy: "one each".to_owned(),
                 level: PolicyLevel::BuiltIn,
                 digest: None,
+                generation: None,
                 fuel: None,
             },
             basis: stoker_core::plan::Basis::default(),

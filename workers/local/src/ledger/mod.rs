@@ -7,10 +7,9 @@ mod tests;
 use async_trait::async_trait;
 use rusqlite::{Connection, TransactionBehavior};
 use stoker_core::account::Account;
-use stoker_core::ids::{DecisionId, InstanceId, JobKey, ScopeKey, ScopeVersion};
-use stoker_core::intent::Intent;
+use stoker_core::ids::{InstanceId, JobKey, ScopeKey, ScopeVersion};
 use stoker_core::job::Job;
-use stoker_core::ports::{Ledger, LedgerError, ScopeState, Settlement};
+use stoker_core::ports::{DecidedScope, Ledger, LedgerError, ScopeState, Settlement};
 use stoker_core::runner::Runner;
 use stoker_core::time::Timestamp;
 
@@ -109,16 +108,23 @@ impl Ledger for SqliteLedger {
         .await
     }
 
-    async fn save_decision(
-        &self,
-        scope: ScopeKey,
-        seen: ScopeVersion,
-        decision: &DecisionId,
-        intents: &[Intent],
-    ) -> Result<ScopeVersion, LedgerError> {
-        let (decision, intents) = (decision.clone(), intents.to_vec());
+    async fn save_decision(&self, decided: &DecidedScope<'_>) -> Result<ScopeVersion, LedgerError> {
+        let DecidedScope {
+            scope,
+            state,
+            generation,
+            ..
+        } = *decided;
+        let (decision, intents) = (decided.decision.clone(), decided.intents.to_vec());
         self.write("save a decision", move |connection| {
-            rows::save_decision(connection, scope, seen, &decision, &intents)
+            let decided = DecidedScope {
+                scope,
+                state,
+                decision: &decision,
+                generation,
+                intents: &intents,
+            };
+            rows::save_decision(connection, &decided)
         })
         .await
     }

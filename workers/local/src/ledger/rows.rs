@@ -3,10 +3,9 @@
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde::de::DeserializeOwned;
 use stoker_core::account::Account;
-use stoker_core::ids::{DecisionId, InstanceId, JobKey, ScopeKey, ScopeVersion};
-use stoker_core::intent::Intent;
+use stoker_core::ids::{InstanceId, JobKey, PolicyGeneration, ScopeKey, ScopeVersion};
 use stoker_core::job::{Job, JobPhase};
-use stoker_core::ports::{LedgerError, ScopeState, Settlement};
+use stoker_core::ports::{DecidedScope, LedgerError, ScopeSeen, ScopeState, Settlement};
 use stoker_core::runner::{Runner, RunnerPhase};
 use stoker_core::time::Timestamp;
 
@@ -230,23 +229,32 @@ fn items<T: DeserializeOwned>(
         .collect()
 }
 
-fn version(connection: &Connection, scope: ScopeKey) -> Done<(ScopeVersion, Option<String>)> {
+/// What a scope's next decision is conditional on, and its last decision.
+fn last(connection: &Connection, scope: ScopeKey) -> Done<(ScopeSeen, Option<String>)> {
     let row = connection
-        .prepare_cached("SELECT version, decision FROM scopes WHERE scope = ?")?
+        .prepare_cached("SELECT version, generation, decision FROM scopes WHERE scope = ?")?
         .query_row([scope.to_string()], |row| {
-            Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))
+            let stored = ScopeSeen {
+                version: ScopeVersion(row.get::<_, i64>(0)?.cast_unsigned()),
+                generation: PolicyGeneration(row.get::<_, i64>(1)?.cast_unsigned()),
+            };
+            Ok((stored, Some(row.get(2)?)))
         })
         .optional()?;
-    Ok(
-        row.map_or((ScopeVersion::default(), None), |(version, by)| {
-            (ScopeVersion(version.cast_unsigned()), Some(by))
-        }),
-    )
+    Ok(row.unwrap_or_default())
 }
 
 pub(super) fn scope(connection: &Connection, scope: ScopeKey) -> Done<ScopeState> {
+    let (
+        ScopeSeen {
+            version,
+            generation,
+        },
+        _,
+    ) = last(connection, scope)?;
     Ok(ScopeState {
-        version: version(connection, scope)?.0,
+        version,
+        generation,
         jobs: items(
             connection,
             "SELECT item FROM jobs WHERE scope = ? AND ended_at IS NULL ORDER BY repository, check_run",
@@ -278,28 +286,33 @@ pub(super) fn scope(connection: &Connection, scope: ScopeKey) -> Done<ScopeState
 
 pub(super) fn save_decision(
     connection: &Connection,
-    scope: ScopeKey,
-    seen: ScopeVersion,
-    decision: &DecisionId,
-    intents: &[Intent],
+    decided: &DecidedScope<'_>,
 ) -> Done<ScopeVersion> {
-    let (current, by) = version(connection, scope)?;
-    let next = ScopeVersion(seen.0 + 1);
-    if current == next && by.as_ref() == Some(&decision.0) {
-        return Ok(current);
+    let scope = decided.scope;
+    let (stored, by) = last(connection, scope)?;
+    let next = ScopeVersion(decided.state.version.0 + 1);
+    if stored.version == next && by.as_ref() == Some(&decided.decision.0) {
+        return Ok(next);
     }
-    if current != seen {
+    let generation = decided.generation.max(decided.state.generation);
+    // A generation above both is one that was not read: whoever saves that way would lower it.
+    if stored.version != decided.state.version || stored.generation > generation {
         return Err(Fault::conflict(scope.to_string()));
     }
     connection
         .prepare_cached(
-            "INSERT INTO scopes (scope, version, decision) VALUES (?1, ?2, ?3)
-             ON CONFLICT (scope) DO UPDATE SET version = ?2, decision = ?3",
+            "INSERT INTO scopes (scope, version, generation, decision) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (scope) DO UPDATE SET version = ?2, generation = ?3, decision = ?4",
         )?
-        .execute(params![scope.to_string(), signed(next.0), decision.0])?;
+        .execute(params![
+            scope.to_string(),
+            signed(next.0),
+            signed(generation.0),
+            decided.decision.0
+        ])?;
     let mut insert =
         connection.prepare_cached("INSERT INTO intents (id, scope, item) VALUES (?, ?, ?)")?;
-    for intent in intents {
+    for intent in decided.intents {
         let item = json(|| format!("intent {}", intent.id), intent)?;
         insert.execute(params![intent.id.0, scope.to_string(), item])?;
     }

@@ -1,5 +1,6 @@
 use stoker_core::contract::{Fixtures, check_ledger};
-use stoker_core::ports::Clock as _;
+use stoker_core::ids::PolicyGeneration;
+use stoker_core::ports::{Clock as _, ScopeSeen};
 
 use super::*;
 use crate::clock::SystemClock;
@@ -30,20 +31,20 @@ async fn what_was_written_is_there_after_a_restart() {
     {
         let ledger = SqliteLedger::new(Database::open(&path).unwrap());
         ledger.put_job(&job).await.unwrap();
-        ledger
-            .save_decision(
-                job.scope,
-                ScopeVersion(0),
-                &intent.decision,
-                std::slice::from_ref(&intent),
-            )
-            .await
-            .unwrap();
+        let decided = DecidedScope {
+            scope: job.scope,
+            state: ScopeSeen::default(),
+            decision: &intent.decision,
+            generation: PolicyGeneration(3),
+            intents: std::slice::from_ref(&intent),
+        };
+        ledger.save_decision(&decided).await.unwrap();
     }
     let ledger = SqliteLedger::new(Database::open(&path).unwrap());
     let state = ledger.scope(job.scope).await.unwrap();
     assert_eq!(state.jobs.len(), 1);
     assert_eq!(state.intents, [intent]);
+    assert_eq!(state.generation, PolicyGeneration(3));
     assert_eq!(ledger.live_scopes().await.unwrap(), [job.scope]);
 }
 

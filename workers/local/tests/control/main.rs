@@ -7,6 +7,7 @@
 mod world;
 
 use stoker_core::control::{Acted, Folded};
+use stoker_core::ids::{PolicyGeneration, ScopeVersion};
 use stoker_core::intent::Instance;
 use stoker_core::job::JobPhase;
 use stoker_core::ports::{Ledger as _, ScopeState};
@@ -269,4 +270,44 @@ async fn a_job_whose_runner_was_taken_back_is_known_when_it_is_run_again() {
     let name = world.queued(1).name;
     assert!(account.was_interrupted(run, &name));
     assert!(!account.was_interrupted(run, "another"));
+}
+
+#[tokio::test]
+async fn a_decision_by_newer_policies_is_saved_even_if_it_launches_nothing() {
+    let world = World::new();
+    world.queue(1).await;
+    world.publish(7);
+    world.act().await;
+    assert_eq!(world.state().await.generation, PolicyGeneration(7));
+    world.publish(8);
+    world.act().await;
+    let state = world.state().await;
+    assert_eq!(
+        world.fleet().launched.len(),
+        1,
+        "the second launched nothing"
+    );
+    assert_eq!(state.generation, PolicyGeneration(8));
+    assert_eq!(state.version, ScopeVersion(2));
+    world.act().await;
+    let seen = [0, 7, 8].map(PolicyGeneration);
+    assert_eq!(
+        world.generations_seen(),
+        seen,
+        "each was told of those before"
+    );
+}
+
+#[tokio::test]
+async fn a_decision_by_the_same_policies_that_launches_nothing_writes_nothing() {
+    let world = World::new();
+    world.queue(1).await;
+    world.publish(7);
+    world.act().await;
+    let before = world.state().await.seen();
+    for generation in [7, 6, 0] {
+        world.publish(generation);
+        world.act().await;
+        assert_eq!(world.state().await.seen(), before);
+    }
 }

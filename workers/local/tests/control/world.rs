@@ -11,16 +11,16 @@ use stoker_core::contract::Fixtures;
 use stoker_core::control::{Acted, Control, Ports};
 use stoker_core::happening::Happening;
 use stoker_core::ids::{
-    DecisionId, Deployment, InstanceId, IntentId, JobKey, RunnerNames, ScopeKey, ScopeVersion,
+    Deployment, InstanceId, IntentId, JobKey, PolicyGeneration, RunnerNames, ScopeKey, ScopeVersion,
 };
 use stoker_core::intent::{Instance, Intent, Launched};
 use stoker_core::job::Job;
 use stoker_core::limits::{BOOT_TIME, Guards, JOBS_SHOWN, Operation, RunnerLevel, RunnerMode};
 use stoker_core::plan::{DecidedBy, Deferral, Launch, Plan, PolicyLevel, Proposal};
 use stoker_core::ports::{
-    ActQueue, ActQueueError, ActRequest, Clock, ConfigurationError, Configurations, Fleet,
-    FleetError, GitHub, GitHubError, JobLookup, Ledger, LedgerError, RegistrationTarget, Reporter,
-    RunnerSpec, ScaleUpDecider, ScopeState, Settlement,
+    ActQueue, ActQueueError, ActRequest, Clock, ConfigurationError, Configurations, DecidedScope,
+    Fleet, FleetError, GitHub, GitHubError, JobLookup, Ledger, LedgerError, RegistrationTarget,
+    Reporter, RunnerSpec, ScaleUpDecider, ScopeState, Settlement,
 };
 use stoker_core::runner::Runner;
 use stoker_core::situation::{PhaseFacts, ScopeName, Situation, Trigger};
@@ -68,6 +68,10 @@ struct Outside {
     acts: Mutex<ActState>,
     /// Somebody else writes every job first.
     jobs_are_contended: Mutex<bool>,
+    /// Of which the deciding policy is.
+    generation: Mutex<Option<PolicyGeneration>>,
+    /// What the policy was told that its scope has seen, each time.
+    generations_seen: Mutex<Vec<PolicyGeneration>>,
 }
 
 /// A control plane over a real ledger, and the outside that it acts on.
@@ -113,7 +117,7 @@ impl World {
                 github: Arc::<Outside>::clone(&outside),
                 configurations: Arc::<Outside>::clone(&outside),
                 acts: Arc::<Outside>::clone(&outside),
-                decider: Arc::new(OneEach),
+                decider: Arc::new(OneEach(Arc::clone(&outside))),
                 clock: Arc::<Outside>::clone(&outside),
                 reporter: Arc::new(Silent),
             },
@@ -184,6 +188,15 @@ impl World {
 
     pub(crate) fn contend_jobs(&self) {
         *self.outside.jobs_are_contended.lock().unwrap() = true;
+    }
+
+    /// From now on policies of that generation decide.
+    pub(crate) fn publish(&self, generation: u64) {
+        *self.outside.generation.lock().unwrap() = Some(PolicyGeneration(generation));
+    }
+
+    pub(crate) fn generations_seen(&self) -> Vec<PolicyGeneration> {
+        self.outside.generations_seen.lock().unwrap().clone()
     }
 
     pub(crate) fn acts(&self) -> MutexGuard<'_, ActState> {
@@ -348,16 +361,8 @@ impl Ledger for ContendedLedger {
         self.ledger.scope(scope).await
     }
 
-    async fn save_decision(
-        &self,
-        scope: ScopeKey,
-        seen: ScopeVersion,
-        decision: &DecisionId,
-        intents: &[Intent],
-    ) -> Result<ScopeVersion, LedgerError> {
-        self.ledger
-            .save_decision(scope, seen, decision, intents)
-            .await
+    async fn save_decision(&self, decided: &DecidedScope<'_>) -> Result<ScopeVersion, LedgerError> {
+        self.ledger.save_decision(decided).await
     }
 
     async fn settle(&self, settlement: &Settlement) -> Result<(), LedgerError> {
@@ -392,12 +397,15 @@ impl Reporter for Silent {
     fn report(&self, _: Timestamp, _: &Happening) {}
 }
 
-/// One runner for each waiting job that none is on its way for.
-struct OneEach;
+/// One runner for each waiting job that none is on its way for, by policies of the generation that the
+/// test says.
+struct OneEach(Arc<Outside>);
 
 #[async_trait]
 impl ScaleUpDecider for OneEach {
-    async fn decide(&self, situation: &Situation) -> Proposal {
+    async fn decide(&self, situation: &Situation, seen: PolicyGeneration) -> Proposal {
+        let generation = *self.0.generation.lock().unwrap();
+        self.0.generations_seen.lock().unwrap().push(seen);
         let coming = situation
             .runners
             .iter()
@@ -430,6 +438,7 @@ impl ScaleUpDecider for OneEach {
                 policy: "one each".to_owned(),
                 level: PolicyLevel::BuiltIn,
                 digest: None,
+                generation,
                 fuel: None,
             },
             basis: stoker_core::plan::Basis::default(),

@@ -8,7 +8,6 @@ use stoker_core::time::Timestamp;
 use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
 
-use super::answers::{self, Answers, Key, Said};
 use super::{Admitted, Trusted};
 use crate::contract::tame::tame;
 use crate::contract::{self, Contract, Decision, Description, Needs, Spoken};
@@ -17,17 +16,12 @@ use crate::limits::Limits;
 use crate::run::{self, Cost, Decided, Guest};
 use crate::zones;
 
-/// How many times the fuel of one call may go into settings of repositories that are new, in one
-/// decision: hundreds that a sane policy looks at, and four at which it never comes back.
-const FUEL_FOR_NEW_SETTINGS: u64 = 4;
-
 /// A policy that is ready to run, any number of times and from any number of threads.
 pub struct Loaded {
     contract: Box<dyn Contract>,
     spoken: Spoken,
     digest: ArtifactDigest,
     description: Description,
-    answers: Answers,
 }
 
 impl Loaded {
@@ -60,8 +54,7 @@ impl Loaded {
         let component = unsafe { Component::deserialize(engine, trusted.bytes) };
         let component =
             component.map_err(|error| Failure::NotAComponent(tame(run::one_line(&error))))?;
-        let record = trusted.record;
-        Self::link(&component, record.policy, record.exports, limits)
+        Self::link(&component, trusted.policy, trusted.exports, limits)
     }
 
     fn link(
@@ -86,7 +79,6 @@ impl Loaded {
             spoken,
             digest,
             description,
-            answers: Answers::default(),
         })
     }
 
@@ -124,7 +116,7 @@ impl Loaded {
         run::instantiate(self.contract.as_ref(), limits)
     }
 
-    /// Asks it whether it accepts settings, and what it needs for them. What it says is remembered.
+    /// Asks it whether it accepts settings, and what it needs for them.
     ///
     /// # Errors
     /// [`Failure::SettingsRefused`], or how the call failed.
@@ -134,54 +126,7 @@ impl Loaded {
         settings: &str,
         limits: &Limits,
     ) -> Result<Needs, Failure> {
-        let key = answers::key(decision, settings);
-        self.needs_by(key, settings, limits).0
-    }
-
-    /// Asks it about the settings of many repositories. None for those that are new and that it could
-    /// not be asked about, because others had used up what one decision may spend on it.
-    pub(crate) fn needs_each(
-        &self,
-        decision: Decision,
-        settings: &[&str],
-        limits: &Limits,
-    ) -> Vec<Option<Result<Needs, Failure>>> {
-        let mut all = vec![None; settings.len()];
-        let (mut new, mut tried) = (Vec::new(), Vec::new());
-        for (place, settings) in settings.iter().enumerate() {
-            let key = answers::key(decision, settings);
-            match self.answers.known(&key, limits) {
-                Some(Said::Lasting(answer)) => all[place] = Some(answer),
-                Some(Said::Passing) => tried.push((place, key)),
-                None => new.push((place, key)),
-            }
-        }
-        let mut left = limits.fuel_base.saturating_mul(FUEL_FOR_NEW_SETTINGS);
-        // What fails every time comes last, or it would keep the others from ever being looked at.
-        for (place, key) in new.into_iter().chain(tried) {
-            if left == 0 {
-                break;
-            }
-            let (answer, fuel) = self.needs_by(key, settings[place], limits);
-            left = left.saturating_sub(fuel);
-            all[place] = Some(answer);
-        }
-        all
-    }
-
-    /// What it says of settings, and the fuel that it took to ask: none if it is remembered.
-    fn needs_by(&self, key: Key, settings: &str, limits: &Limits) -> (Result<Needs, Failure>, u64) {
-        if let Some(Said::Lasting(answer)) = self.answers.known(&key, limits) {
-            return (answer, 0);
-        }
-        let asked = run::needs(self.contract.as_ref(), key.0, settings, limits);
-        let said = if asked.lasting {
-            Said::Lasting(asked.answer.clone())
-        } else {
-            Said::Passing
-        };
-        self.answers.remember(key, limits, said);
-        (asked.answer, asked.fuel)
+        run::needs(self.contract.as_ref(), decision, settings, limits)
     }
 
     /// What it is shown besides a situation: the settings, and the time in the zones that it needs for

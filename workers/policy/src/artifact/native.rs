@@ -1,10 +1,9 @@
 //! Machine code: what it is known by, and what it is trusted for.
 
-use serde::{Deserialize, Serialize};
 use stoker_core::ids::ArtifactDigest;
 
 use super::Admitted;
-use super::trust::{PublicKeys, Statement};
+use crate::activation::{Activation, NativeCode};
 use crate::contract::Spoken;
 use crate::contract::tame::tame;
 use crate::engine::EngineId;
@@ -14,25 +13,11 @@ use crate::failure::Failure;
 #[derive(Debug, Clone)]
 pub struct Native {
     bytes: Vec<u8>,
-    record: NativeRecord,
-}
-
-/// What is signed of a piece of machine code.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct NativeRecord {
-    /// The SHA-256 of the component that it was compiled from: what decisions name.
-    pub policy: ArtifactDigest,
-    /// The SHA-256 of the machine code.
-    pub native: ArtifactDigest,
-    /// The engine that it was compiled for.
-    pub engine: EngineId,
-    /// What the component exports.
-    pub exports: Spoken,
+    code: NativeCode,
 }
 
 impl Native {
-    /// The machine code of a policy.
+    /// The machine code of a policy that was compiled for that engine.
     ///
     /// # Errors
     /// If wasmtime can't write it down.
@@ -42,11 +27,10 @@ impl Native {
             .serialize()
             .map_err(|error| Failure::NotAComponent(tame(crate::run::one_line(&error))))?;
         Ok(Self {
-            record: NativeRecord {
-                policy: admitted.digest.clone(),
-                native: ArtifactDigest::of(&bytes),
+            code: NativeCode {
                 engine: engine.clone(),
-                exports: admitted.spoken.clone(),
+                digest: ArtifactDigest::of(&bytes),
+                bytes: bytes.len() as u64,
             },
             bytes,
         })
@@ -57,52 +41,78 @@ impl Native {
         &self.bytes
     }
 
-    /// What is to be signed of it.
-    pub fn record(&self) -> &NativeRecord {
-        &self.record
+    /// The machine code, to be kept.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
+    /// What it is known by.
+    pub fn code(&self) -> &NativeCode {
+        &self.code
     }
 }
 
-/// Machine code that may run here: a trusted key has signed the record, the record is for this engine,
-/// and names the SHA-256 of these very bytes. Only [`Trusted::verify`] makes one.
+/// Machine code that may run here: a document that a trusted key has signed names it for this engine, by
+/// the SHA-256 of these very bytes. Only [`Trusted::of`] makes one.
 #[derive(Debug)]
 pub struct Trusted<'a> {
     pub(super) bytes: &'a [u8],
-    pub(super) record: NativeRecord,
+    pub(super) policy: ArtifactDigest,
+    pub(super) exports: Spoken,
 }
 
 impl<'a> Trusted<'a> {
-    /// Verifies machine code from outside, in this order: the signature over `body`, that `body` is the
-    /// record of code for `engine`, and the digest of `bytes`.
+    /// Looks at machine code from outside.
     ///
     /// # Errors
-    /// [`Failure::Unsigned`], [`Failure::WrongEngine`] or [`Failure::Tampered`].
-    pub fn verify(
-        keys: &PublicKeys,
-        deployment: &str,
-        generation: u64,
-        body: &[u8],
-        signature: &[u8],
+    /// [`Failure::Unsigned`] if the document does not name the policy, [`Failure::WrongEngine`] or
+    /// [`Failure::Tampered`].
+    pub fn of(
+        activation: &Activation,
+        policy: &ArtifactDigest,
         engine: &EngineId,
         bytes: &'a [u8],
     ) -> Result<Self, Failure> {
-        keys.verify(&Statement::new(deployment, generation, body), signature)?;
-        let record: NativeRecord = serde_json::from_slice(body).map_err(|error| {
-            Failure::Unsigned(format!("it is signed and can't be read: {error}"))
-        })?;
-        if record.engine != *engine {
-            return Err(Failure::WrongEngine {
-                found: record.engine.to_string(),
-                wanted: engine.to_string(),
-            });
-        }
+        let (exports, code) = named(activation, policy, engine)?;
         let found = ArtifactDigest::of(bytes);
-        if found != record.native {
+        if found != code.digest {
             return Err(Failure::Tampered {
                 found,
-                recorded: record.native,
+                recorded: code.digest.clone(),
             });
         }
-        Ok(Self { bytes, record })
+        Ok(Self {
+            bytes,
+            policy: policy.clone(),
+            exports: exports.clone(),
+        })
     }
+}
+
+/// What a document says of a policy's machine code for an engine.
+///
+/// # Errors
+/// [`Failure::Unsigned`] or [`Failure::WrongEngine`].
+pub(crate) fn named<'a>(
+    activation: &'a Activation,
+    policy: &ArtifactDigest,
+    engine: &EngineId,
+) -> Result<(&'a Spoken, &'a NativeCode), Failure> {
+    let record = activation
+        .document()
+        .policies
+        .get(policy)
+        .ok_or_else(|| Failure::Unsigned(format!("it does not name the policy {policy}")))?;
+    let code = record.native(engine).ok_or_else(|| {
+        let found: Vec<String> = record
+            .natives
+            .iter()
+            .map(|native| native.engine.to_string())
+            .collect();
+        Failure::WrongEngine {
+            found: found.join(" and "),
+            wanted: engine.to_string(),
+        }
+    })?;
+    Ok((&record.exports, code))
 }

@@ -2,8 +2,8 @@
 //! alone: ECDSA P-256 with SHA-256 over a short statement, whatever the size of what it speaks of (KMS
 //! signs 4,096 bytes at most).
 
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
-use stoker_core::ids::ArtifactDigest;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, ParsedPublicKey, UnparsedPublicKey};
+use stoker_core::ids::{ArtifactDigest, Deployment, PolicyGeneration};
 
 use crate::failure::Failure;
 
@@ -15,7 +15,7 @@ pub struct Statement {
 
 impl Statement {
     /// The statement of a deployment about a body.
-    pub fn new(deployment: &str, generation: u64, body: &[u8]) -> Self {
+    pub fn new(deployment: &Deployment, generation: PolicyGeneration, body: &[u8]) -> Self {
         let digest = ArtifactDigest::of(body);
         Self {
             text: format!(
@@ -38,6 +38,28 @@ impl PublicKeys {
     /// Keys as DER-encoded `SubjectPublicKeyInfo`, which is what KMS gives.
     pub fn new(keys: impl IntoIterator<Item = Vec<u8>>) -> Self {
         Self(keys.into_iter().collect())
+    }
+
+    /// The same, if there is one at least and each is a key on P-256.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn checked(keys: impl IntoIterator<Item = Vec<u8>>) -> Result<Self, String> {
+        let keys = Self::new(keys);
+        if keys.0.is_empty() {
+            return Err("there is no key in it".to_owned());
+        }
+        for key in &keys.0 {
+            let parsed = ParsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, key);
+            parsed
+                .map_err(|_| "a key in it is no public key on P-256 (ECC_NIST_P256)".to_owned())?;
+        }
+        Ok(keys)
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.0.len()
     }
 
     /// Whether one of the keys signed the statement (an ASN.1 signature).
@@ -69,6 +91,11 @@ mod tests {
 
     use super::*;
 
+    fn of(deployment: &str, generation: u64, body: &[u8]) -> Statement {
+        let generation = PolicyGeneration(generation);
+        Statement::new(&deployment.parse().unwrap(), generation, body)
+    }
+
     fn pair() -> (EcdsaKeyPair, Vec<u8>) {
         let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap();
         let der: PublicKeyX509Der<'_> = pair.public_key().as_der().unwrap();
@@ -85,7 +112,7 @@ mod tests {
     fn each_of_two_keys_is_believed_and_no_third() {
         let [(one, first), (two, second), (stranger, _)] = [pair(), pair(), pair()];
         let keys = PublicKeys::new([first, second]);
-        let statement = Statement::new("ci", 7, b"body");
+        let statement = of("ci", 7, b"body");
         for pair in [&one, &two] {
             assert_eq!(keys.verify(&statement, &signed(pair, &statement)), Ok(()));
         }
@@ -99,11 +126,11 @@ mod tests {
     fn a_signature_is_for_one_deployment_one_generation_and_one_body() {
         let (pair, public) = pair();
         let keys = PublicKeys::new([public]);
-        let signature = signed(&pair, &Statement::new("ci", 7, b"body"));
+        let signature = signed(&pair, &of("ci", 7, b"body"));
         for other in [
-            Statement::new("other", 7, b"body"),
-            Statement::new("ci", 6, b"body"),
-            Statement::new("ci", 7, b"other body"),
+            of("other", 7, b"body"),
+            of("ci", 6, b"body"),
+            of("ci", 7, b"other body"),
         ] {
             assert!(keys.verify(&other, &signature).is_err());
         }

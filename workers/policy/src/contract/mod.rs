@@ -176,7 +176,7 @@ pub struct Description {
 }
 
 /// What a policy needs of the host to decide.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Needs {
     /// IANA names of the zones that it wants to be told the time of.
     pub time_zones: Vec<String>,

@@ -7,7 +7,7 @@ use stoker_core::distribution::{Choice, Distribution};
 use crate::limits::{LONGEST_STRING, MOST_LAUNCHES, MOST_NOTES};
 
 /// A string that is fit for a log: at most [`LONGEST_STRING`] bytes, control characters escaped.
-pub(crate) fn tame(text: String) -> String {
+pub fn tame(text: String) -> String {
     let clean = text.len() <= LONGEST_STRING && !text.chars().any(char::is_control);
     if clean {
         return text;

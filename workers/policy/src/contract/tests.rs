@@ -49,16 +49,28 @@ fn what_is_told_of_an_export_is_one_short_line() {
     assert!(told.len() < 1_000, "{told}");
 }
 
+/// A test policy that `scripts/build-policies` made.
+#[cfg(feature = "compiler")]
+fn component(name: &str) -> Vec<u8> {
+    let target = std::env::var("CARGO_TARGET_DIR")
+        .unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/../../target").to_owned());
+    let path = format!("{target}/test-policies/{name}/policy.wasm");
+    std::fs::read(&path).unwrap_or_else(|error| {
+        panic!("{path}: {error}. `make policies` (part of `make test`) builds it")
+    })
+}
+
 #[cfg(feature = "compiler")]
 #[test]
 fn an_old_component_keeps_working_beside_one_of_a_newer_version() {
     use crate::artifact::{Loaded, Uploaded};
     use crate::engine::Configuration;
+    use crate::self_check;
 
     let engine = Configuration::STANDARD.engine().unwrap();
     let limits = SizeClass::Small.limits();
     let load = |name: &str| {
-        let bytes = crate::fixtures::component(name);
+        let bytes = component(name);
         let admitted = Uploaded::new(&bytes, &limits)
             .unwrap()
             .admit(&engine)
@@ -69,7 +81,7 @@ fn an_old_component_keeps_working_beside_one_of_a_newer_version() {
     assert_eq!(old.spoken().version, Version::V0_1);
     assert_eq!(new.spoken().version, Version::V0_2);
     assert_eq!(new.description().name, "speaks 0.2");
-    let situation = crate::fixtures::situation(1);
+    let situation = self_check::situation(1, 0);
     let basis = Basis::default();
     for _ in 0..2 {
         for (policy, launched) in [(&old, 1), (&new, 7)] {

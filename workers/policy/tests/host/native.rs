@@ -1,63 +1,67 @@
 //! Machine code from outside: what is trusted, and what is not.
 
-use aws_lc_rs::encoding::{AsDer as _, PublicKeyX509Der};
-use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
+use std::collections::BTreeMap;
+
+use stoker_admission::testing::MemorySigner;
+use stoker_core::ids::ArtifactDigest;
 use stoker_core::plan::{Basis, PolicyLevel};
-use stoker_policy::artifact::{
-    Loaded, Native, NativeRecord, PublicKeys, Statement, Trusted, Uploaded,
-};
+use stoker_policy::activation::{Activation, Document, NativeCode, PolicyRecord, Unsigned};
+use stoker_policy::artifact::{Admitted, Loaded, Native, PublicKeys, Trusted, Uploaded};
 use stoker_policy::engine::{Configuration, EngineId};
 use stoker_policy::{Failure, SizeClass};
 
-use crate::fixtures::{component, situation};
+use crate::fixtures::{FIRST, component, deployment, situation};
 
-const DEPLOYMENT: &str = "ci";
-const GENERATION: u64 = 4;
-
-/// A key, and machine code that it has signed for.
+/// Machine code, and a signed document that names it.
 struct Published {
-    keys: PublicKeys,
-    body: Vec<u8>,
-    signature: Vec<u8>,
+    signer: MemorySigner,
+    policy: ArtifactDigest,
+    document: Document,
     native: Vec<u8>,
 }
 
-fn native(configuration: Configuration) -> Native {
-    let limits = SizeClass::Small.limits();
-    let engine = configuration.engine().unwrap();
+fn admitted(configuration: Configuration) -> Admitted {
     let bytes = component("launches-one");
-    let admitted = Uploaded::new(&bytes, &limits)
-        .unwrap()
-        .admit(&engine)
-        .unwrap();
-    Native::of(&admitted, &configuration.id()).unwrap()
+    let uploaded = Uploaded::new(&bytes, &SizeClass::Small.limits()).unwrap();
+    uploaded.admit(&configuration.engine().unwrap()).unwrap()
 }
 
-fn publish(native: &Native, change: impl FnOnce(&mut NativeRecord)) -> Published {
-    let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap();
-    let public: PublicKeyX509Der<'_> = pair.public_key().as_der().unwrap();
-    let mut record = native.record().clone();
-    change(&mut record);
-    let body = serde_json::to_vec(&record).unwrap();
-    let statement = Statement::new(DEPLOYMENT, GENERATION, &body);
-    let signature = pair.sign(&SystemRandom::new(), statement.bytes()).unwrap();
+fn publish(configuration: Configuration, change: impl FnOnce(&mut NativeCode)) -> Published {
+    let admitted = admitted(configuration);
+    let native = Native::of(&admitted, &configuration.id()).unwrap();
+    let loaded = Loaded::new(admitted, &SizeClass::Small.limits()).unwrap();
+    let policy = loaded.digest().clone();
+    let mut code = native.code().clone();
+    change(&mut code);
+    let record = PolicyRecord {
+        name: "launches-one".to_owned(),
+        version: "1.0.0".to_owned(),
+        bytes: 1,
+        exports: loaded.spoken().clone(),
+        natives: vec![code],
+    };
     Published {
-        keys: PublicKeys::new([public.as_ref().to_vec()]),
-        body,
-        signature: signature.as_ref().to_vec(),
-        native: native.bytes().to_vec(),
+        signer: MemorySigner::default(),
+        document: Document {
+            generation: FIRST,
+            policies: BTreeMap::from([(policy.clone(), record)]),
+            ..Document::empty()
+        },
+        policy,
+        native: native.into_bytes(),
     }
 }
 
 impl Published {
     fn load(&self) -> Result<Loaded, Failure> {
-        let trusted = Trusted::verify(
-            &self.keys,
-            DEPLOYMENT,
-            GENERATION,
-            &self.body,
-            &self.signature,
+        let unsigned = Unsigned::new(&deployment(), &self.document).unwrap();
+        let signature = self.signer.signed(unsigned.statement().bytes());
+        let active = unsigned.signed(&signature).unwrap();
+        let keys = PublicKeys::new([self.signer.key()]);
+        let activation = Activation::verify(&keys, &deployment(), &active)?;
+        let trusted = Trusted::of(
+            &activation,
+            &self.policy,
             EngineId::standard(),
             &self.native,
         )?;
@@ -72,42 +76,25 @@ impl Published {
 
 #[test]
 fn what_was_compiled_signed_and_taken_up_decides_as_what_was_compiled_here() {
-    let published = publish(&native(Configuration::STANDARD), |_| {});
-    let policy = published.load().unwrap();
+    let there = publish(Configuration::STANDARD, |_| {}).load().unwrap();
     let limits = SizeClass::Small.limits();
-    let decided = policy
-        .scale_up(
-            &situation(3),
-            PolicyLevel::Default,
-            &Basis::default(),
-            &limits,
-        )
-        .unwrap();
+    let here = Loaded::new(admitted(Configuration::STANDARD), &limits).unwrap();
+    let decided = |policy: &Loaded| {
+        let (situation, basis) = (situation(3), Basis::default());
+        policy
+            .scale_up(&situation, PolicyLevel::Default, &basis, &limits)
+            .unwrap()
+    };
+    let (decided, again) = (decided(&there), decided(&here));
     assert_eq!(decided.plan.launches[0].count, 1);
-
-    let engine = Configuration::STANDARD.engine().unwrap();
-    let bytes = component("launches-one");
-    let admitted = Uploaded::new(&bytes, &limits)
-        .unwrap()
-        .admit(&engine)
-        .unwrap();
-    let here = Loaded::new(admitted, &limits).unwrap();
-    let again = here
-        .scale_up(
-            &situation(3),
-            PolicyLevel::Default,
-            &Basis::default(),
-            &limits,
-        )
-        .unwrap();
     assert_eq!(decided.plan, again.plan);
     assert_eq!(decided.cost, again.cost);
-    assert_eq!(policy.digest(), here.digest());
+    assert_eq!(there.digest(), here.digest());
 }
 
 #[test]
 fn one_flipped_bit_anywhere_and_it_is_not_run() {
-    let mut published = publish(&native(Configuration::STANDARD), |_| {});
+    let mut published = publish(Configuration::STANDARD, |_| {});
     let length = published.native.len();
     for place in [0, length / 3, length / 2, length - 1] {
         published.native[place] ^= 1;
@@ -120,27 +107,38 @@ fn one_flipped_bit_anywhere_and_it_is_not_run() {
 }
 
 #[test]
-fn what_no_trusted_key_signed_for_is_not_run() {
-    let mut published = publish(&native(Configuration::STANDARD), |_| {});
-    published.body.push(b' ');
-    assert_eq!(published.refused().cause(), "unsigned");
-    published.body.pop();
-    published.keys = PublicKeys::default();
+fn what_the_document_does_not_name_is_not_run() {
+    let mut published = publish(Configuration::STANDARD, |_| {});
+    published.document.policies.clear();
     assert_eq!(published.refused().cause(), "unsigned");
 }
 
 #[test]
 fn what_another_engine_compiled_is_refused_by_name_and_could_not_be_loaded_either() {
     let other = Configuration::STANDARD.with_stack(1 << 18);
-    let native = native(other);
-    let refused = publish(&native, |_| {}).refused();
+    let refused = publish(other, |_| {}).refused();
     assert_eq!(refused.cause(), "wrong-engine");
     let told = refused.to_string();
     assert!(told.contains(&other.id().to_string()), "{told}");
     assert!(told.contains(&EngineId::standard().to_string()), "{told}");
-    // A record that lies about the engine: the engine's id is in the machine code as well.
-    let lying = publish(&native, |record| {
-        record.engine = EngineId::standard().clone();
-    });
+    // A document that lies about the engine: the engine's id is in the machine code as well.
+    let lying = publish(other, |code| code.engine = EngineId::standard().clone());
     assert_eq!(lying.refused().cause(), "not-a-component");
+}
+
+#[test]
+fn of_code_for_two_engines_each_takes_its_own() {
+    let other = Configuration::STANDARD.with_stack(1 << 18);
+    let mut published = publish(Configuration::STANDARD, |_| {});
+    let theirs = publish(other, |_| {});
+    let natives = |published: &Published| {
+        let record = &published.document.policies[&published.policy];
+        record.natives.clone()
+    };
+    let both = [natives(&theirs), natives(&published)].concat();
+    let record = published.document.policies.get_mut(&published.policy);
+    record.unwrap().natives = both;
+    assert!(published.load().is_ok());
+    published.native = theirs.native;
+    assert_eq!(published.refused().cause(), "tampered");
 }

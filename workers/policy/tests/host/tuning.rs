@@ -26,14 +26,12 @@ fn repositories(count: usize) -> Situation {
 /// A bench on which a policy that does what its settings say decides.
 fn minding() -> Bench {
     let bench = Bench::new();
-    bench
-        .store
-        .put("default/policy.wasm", component("minds-its-settings"));
+    bench.put("default/policy.wasm", component("minds-its-settings"));
     bench
 }
 
 fn set(bench: &Bench, repository: usize, settings: &str) {
-    bench.store.put(
+    bench.put(
         &format!("repos/acme/r{repository}/settings.json"),
         format!(r#"{{"scale-up":{settings}}}"#),
     );
@@ -45,45 +43,25 @@ fn notes_with<'a>(proposal: &'a Proposal, words: &str) -> Vec<&'a String> {
 }
 
 #[tokio::test]
-async fn new_settings_are_looked_at_a_few_at_a_time_and_a_refusal_is_remembered() {
+async fn what_a_policy_refuses_of_one_repository_is_told_to_that_one_alone() {
     let bench = minding();
-    for repository in 0..6 {
-        set(
-            &bench,
-            repository,
-            &format!(r#"{{"spin":true,"n":{repository}}}"#),
-        );
-    }
-    set(&bench, 6, r#"{"refuse":true}"#);
-    set(&bench, 7, r#"{"fine":true}"#);
-    let situation = repositories(8);
-    for (looked_at, of_the_rest) in [
-        (4, Some("r4/settings.json and 3 more is left aside")),
-        (6, None),
-        (6, None),
-    ] {
-        let proposal = bench.decide(&situation).await;
-        assert_eq!(proposal.fallback, None);
-        assert_eq!(proposal.by.policy, "minds-its-settings 1.0.0");
-        assert_eq!(notes_with(&proposal, "used up its fuel").len(), looked_at);
-        let waiting = notes_with(&proposal, "is asked about the rest in the next");
-        assert_eq!(waiting.len(), usize::from(of_the_rest.is_some()));
-        if let Some(words) = of_the_rest {
-            assert!(waiting[0].contains(words), "{waiting:?}");
-        } else {
-            assert_eq!(
-                notes_with(&proposal, "r6/settings.json is left aside").len(),
-                1
-            );
-            assert_eq!(notes_with(&proposal, "as you wish").len(), 1);
-            let accepted: Vec<&usize> = proposal.basis.repository_settings.keys().collect();
-            assert_eq!(accepted, [&7]);
-        }
-    }
+    set(&bench, 0, r#"{"spin":true}"#);
+    set(&bench, 1, r#"{"refuse":true}"#);
+    set(&bench, 2, r#"{"fine":true}"#);
+    let spinning = bench.refusal("repos/acme/r0").await;
+    assert_eq!(spinning.cause, "out-of-fuel");
+    let refused = bench.refusal("repos/acme/r1").await;
+    assert_eq!(refused.cause, "settings-refused");
+    assert!(refused.message.contains("as you wish"), "{refused:?}");
+    let proposal = bench.decide(&repositories(3)).await;
+    assert_eq!(proposal.fallback, None);
+    let accepted: Vec<&usize> = proposal.basis.repository_settings.keys().collect();
+    assert_eq!(accepted, [&2]);
+    assert_eq!(proposal.plan.notes, [""; 0]);
 }
 
 #[tokio::test]
-async fn a_thousand_repositories_with_sane_settings_are_looked_at_in_one_decision() {
+async fn a_thousand_repositories_with_settings_are_shown_in_one_decision() {
     let bench = minding();
     for repository in 0..1_000 {
         set(&bench, repository, &format!(r#"{{"n":{repository}}}"#));
@@ -97,7 +75,7 @@ async fn a_thousand_repositories_with_sane_settings_are_looked_at_in_one_decisio
 #[tokio::test]
 async fn a_policy_is_told_the_time_in_the_zones_of_all_repositories_after_its_scope_s_own() {
     let bench = minding();
-    bench.store.put(
+    bench.put(
         "default/settings.json",
         r#"{"scale-up":{"zones":"Europe/Berlin UTC"}}"#,
     );
@@ -122,11 +100,9 @@ async fn a_policy_is_told_the_time_in_the_zones_of_all_repositories_after_its_sc
     );
     let accepted: Vec<&usize> = proposal.basis.repository_settings.keys().collect();
     assert_eq!(accepted, [&0, &3]);
-    let [atlantis] = notes_with(&proposal, "r1/settings.json is left aside")[..] else {
-        panic!("{:?}", proposal.plan.notes);
-    };
-    assert!(atlantis.contains("Europe/Atlantis"), "{atlantis}");
-    let [many] = notes_with(&proposal, "r2/settings.json is left aside")[..] else {
+    let atlantis = bench.refusal("repos/acme/r1").await;
+    assert_eq!(atlantis.cause, "unknown-zone");
+    let [many] = notes_with(&proposal, "the repository r2 are left aside")[..] else {
         panic!("{:?}", proposal.plan.notes);
     };
     assert!(many.contains("told in 27, and 24"), "{many}");
@@ -171,8 +147,8 @@ async fn a_decision_that_fails_with_the_settings_of_repositories_is_taken_withou
 
 #[tokio::test]
 async fn a_policy_that_fails_with_and_without_the_settings_of_repositories_has_failed() {
-    let bench = Bench::new();
-    bench.store.put("default/policy.wasm", component("traps"));
+    let bench = Bench::lenient();
+    bench.put("default/policy.wasm", component("traps"));
     set(&bench, 0, r#"{"fine":true}"#);
     let fallback = bench.decide(&repositories(1)).await.fallback.unwrap();
     assert_eq!(fallback.cause, "trapped");
@@ -182,26 +158,20 @@ async fn a_policy_that_fails_with_and_without_the_settings_of_repositories_has_f
 #[tokio::test]
 async fn the_host_s_notes_are_kept_however_much_a_policy_writes_down() {
     let bench = Bench::new();
-    bench
-        .store
-        .put("default/policy.wasm", component("forges-log-lines"));
-    bench.store.put("repos/acme/r0/settings.json", "[]");
-    bench
-        .store
-        .put("repos/acme/r1/policy.wasm", component("launches-one"));
+    bench.put("default/policy.wasm", component("forges-log-lines"));
+    set(&bench, 0, r#"{"idle":[{"class":"linux","count":1}]}"#);
+    bench.put("repos/acme/r1/policy.wasm", component("launches-one"));
     let proposal = bench.decide(&repositories(2)).await;
     let notes = &proposal.plan.notes;
     assert_eq!(notes.len(), 50);
     assert!(notes[0].contains("r1 has a policy of its own"), "{notes:?}");
-    assert!(notes[1].starts_with("repos/acme/r0/settings.json is left aside"));
+    assert!(notes[1].contains("`idle` in repos/acme/r0/settings.json is left aside"));
 }
 
 #[tokio::test]
 async fn the_built_in_rules_decide_by_the_settings_of_repositories_as_well() {
     let bench = Bench::new();
-    bench
-        .store
-        .put("default/settings.json", r#"{"scale-up":{"max_runners":9}}"#);
+    bench.put("default/settings.json", r#"{"scale-up":{"max_runners":9}}"#);
     set(&bench, 0, r#"{"max_runners":2}"#);
     set(&bench, 1, r#"{"max_runner":2}"#);
     let mut situation = situation(5);
@@ -212,21 +182,15 @@ async fn the_built_in_rules_decide_by_the_settings_of_repositories_as_well() {
     assert_eq!(launched(&proposal), 2, "{:?}", proposal.plan);
     let accepted: Vec<&usize> = proposal.basis.repository_settings.keys().collect();
     assert_eq!(accepted, [&0]);
-    let told = &proposal.plan.notes[0];
-    assert!(
-        told.starts_with("repos/acme/r1/settings.json is left aside"),
-        "{told}"
-    );
-    assert!(told.contains("max_runner"), "{told}");
+    let refused = bench.refusal("repos/acme/r1").await;
+    assert!(refused.message.contains("max_runner"), "{refused:?}");
 }
 
 #[tokio::test]
-async fn settings_that_the_built_in_rules_refuse_are_left_aside_with_what_tunes_them() {
-    let bench = Bench::new();
-    bench
-        .store
-        .put("default/settings.json", r#"{"scale-up":{"theirs":9}}"#);
-    set(&bench, 0, r#"{"max_runners":0}"#);
+async fn settings_of_a_failed_policy_that_the_built_in_rules_don_t_understand_are_left_aside() {
+    let bench = Bench::lenient();
+    bench.put("default/policy.wasm", component("traps"));
+    bench.put("default/settings.json", r#"{"scale-up":{"theirs":9}}"#);
     let proposal = bench.decide(&repositories(1)).await;
     assert_eq!(launched(&proposal), 1);
     assert_eq!(proposal.basis.settings, "{}");

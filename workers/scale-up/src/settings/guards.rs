@@ -3,7 +3,7 @@
 use stoker_core::limits::{Guards, PublicRepositories, REGISTRATIONS_A_MINUTE, SpendLimits};
 
 use super::MOST_RUNNERS;
-use super::reader::Reader;
+use stoker_lambda::reader::Reader;
 
 /// More dollars than this a month is a mistake in the setting.
 const MOST_DOLLARS: f64 = 1e9;

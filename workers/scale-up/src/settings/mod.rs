@@ -1,17 +1,14 @@
 //! What the Lambda is told by its environment, checked once at start-up.
 
 mod guards;
-mod policies;
-mod reader;
 
 use stoker_core::class::Classes;
 use stoker_core::ids::{Deployment, RunnerNames};
 use stoker_core::limits::{BOOT_TIME, JOBS_SHOWN, Operation, RunnerLevel, RunnerMode};
 use stoker_github::Endpoints;
-use stoker_policy::HostSettings;
-
-use reader::Reader;
-pub(crate) use reader::SettingsError;
+use stoker_lambda::policies;
+use stoker_lambda::reader::{Reader, SettingsError};
+use stoker_policy::{HostSettings, Trust};
 
 /// All of it, checked.
 #[derive(Debug, Clone)]
@@ -20,6 +17,8 @@ pub(crate) struct Settings {
     pub(crate) operation: Operation,
     /// Who decides.
     pub(crate) policies: HostSettings,
+    /// Whose word is taken for who decides.
+    pub(crate) trust: Trust,
     /// Where policies are.
     pub(crate) policies_bucket: String,
     /// Below which prefix.
@@ -59,11 +58,12 @@ impl Settings {
         let mut reader = Reader::new(lookup);
         // Each is read before any is missed, so that all of them are listed.
         let operation = operation(&mut reader);
-        let policies = policies::policies(&mut reader);
+        let policies = policies::host(&mut reader);
+        let deployment = operation.as_ref().map(|operation| &operation.deployment);
+        let mode = policies.as_ref().map(|policies| policies.mode);
+        let trust = policies::trust(&mut reader, deployment, mode);
         let policies_bucket = reader.required("POLICIES_BUCKET", "the S3 bucket with the policies");
-        let policies_prefix = reader
-            .optional("POLICIES_PREFIX")
-            .unwrap_or_else(|| "policies/".to_owned());
+        let policies_prefix = reader.optional("POLICIES_PREFIX").unwrap_or_default();
         let ledger_table = reader.required("LEDGER_TABLE", "the name of the DynamoDB table");
         let act_queue_url = act_queue_url(&mut reader);
         let parameter_prefix = reader
@@ -83,6 +83,7 @@ impl Settings {
             Some(Self {
                 operation: operation?,
                 policies: policies?,
+                trust: trust?,
                 policies_bucket: policies_bucket?,
                 policies_prefix,
                 ledger_table: ledger_table?,

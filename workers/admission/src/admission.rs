@@ -1,0 +1,313 @@
+//! One round of admission: read what is active and what is uploaded, find out what is not known of it,
+//! assemble what is to be active, publish that, and say what became of what.
+//!
+//! Every effect may be repeated, and none is believed before it is read back: whoever dies anywhere
+//! leaves a consistent pointer, and the next round does what was left. Of several at once one moves the
+//! pointer; the others begin anew with what it published.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use stoker_core::ids::{ArtifactDigest, Deployment, PolicyGeneration};
+use stoker_core::policy_folder::PolicyFolder;
+use stoker_core::ports::{
+    AdmissionStore, Clock, PolicySigner, PolicyStoreError, PolicyUploads, SignerError,
+};
+use stoker_policy::Limits;
+use stoker_policy::activation::{Activation, Own, PassedOver, Piece};
+use stoker_policy::artifact::PublicKeys;
+use stoker_policy::engine::Configuration;
+use thiserror::Error;
+
+use crate::assemble::{Assembled, Files, Republished, assemble};
+use crate::base::Base;
+use crate::inspect::Inspection;
+use crate::judge::{Judge, JudgeError};
+use crate::task::{Hint, Report, Source, Task};
+use crate::verdict::Context;
+use crate::view::View;
+
+/// How often a round begins anew because another one published meanwhile. Each means that somebody else
+/// got through.
+const ROUNDS: usize = 10;
+
+/// Why nothing was judged.
+#[derive(Debug, Error)]
+pub enum AdmissionError {
+    /// The store or the uploads can't be read or written.
+    #[error("{0}; nothing is lost: the next sweep does it again")]
+    Store(#[from] PolicyStoreError),
+    /// Nothing can be signed.
+    #[error("{0}; what is active stays so, and the next sweep tries again")]
+    Signer(#[from] SignerError),
+    /// Nothing can be compiled or tried.
+    #[error("{0}; what is active stays so, and the next sweep tries again")]
+    Judge(JudgeError),
+    /// An archived publication can't be used.
+    #[error("{path} can't be gone back to: {problem}")]
+    Archive {
+        /// Which.
+        path: String,
+        /// Why.
+        problem: String,
+    },
+    /// There is nothing to publish again.
+    #[error("{0}")]
+    NothingToRepublish(String),
+    /// Others publish all the time.
+    #[error(
+        "others published {ROUNDS} times while this looked at what is uploaded; the next sweep tries again"
+    )]
+    Overtaken,
+    /// A fault of this build.
+    #[error("what is to be published has no JSON form: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+/// How admission judges.
+#[derive(Debug, Clone)]
+pub struct AdmissionSettings {
+    /// Whose policies they are.
+    pub deployment: Deployment,
+    /// Who may have signed what is active: the key that signs now, and the one before it.
+    pub keys: PublicKeys,
+    /// What policies may be and use.
+    pub limits: Limits,
+    /// For which engine to compile.
+    pub configuration: Configuration,
+}
+
+/// Judges what is uploaded and activates what passes.
+pub struct Admission {
+    pub(crate) store: Arc<dyn AdmissionStore>,
+    pub(crate) uploads: Arc<dyn PolicyUploads>,
+    pub(crate) signer: Arc<dyn PolicySigner>,
+    pub(crate) judge: Arc<dyn Judge>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) settings: AdmissionSettings,
+}
+
+/// What admission works with.
+pub struct AdmissionPorts {
+    /// What is published.
+    pub store: Arc<dyn AdmissionStore>,
+    /// What people put there.
+    pub uploads: Arc<dyn PolicyUploads>,
+    /// Who signs.
+    pub signer: Arc<dyn PolicySigner>,
+    /// Who compiles and tries.
+    pub judge: Arc<dyn Judge>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Admission {
+    /// Admission over those ports.
+    pub fn new(ports: AdmissionPorts, settings: AdmissionSettings) -> Self {
+        Self {
+            store: ports.store,
+            uploads: ports.uploads,
+            signer: ports.signer,
+            judge: ports.judge,
+            clock: ports.clock,
+            settings,
+        }
+    }
+
+    /// Does a task. The hints say who uploaded what; what is uploaded is read in any case.
+    ///
+    /// # Errors
+    /// If something could not be read, written, tried or signed. What was active stays so.
+    pub async fn run(&self, task: &Task, hints: &[Hint]) -> Result<Report, AdmissionError> {
+        for _ in 0..ROUNDS {
+            if let Some(report) = self.round(task, hints).await? {
+                return Ok(report);
+            }
+        }
+        Err(AdmissionError::Overtaken)
+    }
+
+    /// One round; none: something was uploaded or published meanwhile.
+    async fn round(&self, task: &Task, hints: &[Hint]) -> Result<Option<Report>, AdmissionError> {
+        let base = self.base().await?;
+        let view = View::of(self.uploads.list().await?);
+        let mut inspection = Inspection::new(self, &base.document);
+        let files = self.files(&base, &view, hints, &mut inspection).await;
+        if inspection.outdated {
+            return Ok(None);
+        }
+        let republished = match task {
+            Task::Sweep => None,
+            Task::Republish { folder, source, .. } => {
+                let own = self.source(&base, folder, source, &mut inspection).await?;
+                Some(Republished {
+                    folder: folder.clone(),
+                    own,
+                })
+            }
+        };
+        let recalled = inspection.recall(&base.document, &files).await?;
+        let generation = base.document.generation.next(self.clock.now());
+        let assembled = loop {
+            let assembled = assemble(
+                &base.document,
+                generation,
+                &files,
+                &recalled,
+                republished.as_ref(),
+                &mut inspection.known,
+            );
+            inspection.want_machine_code(&assembled);
+            if inspection.known.wanted.is_empty() {
+                break assembled;
+            }
+            inspection.find_out().await?;
+        };
+        let Some(published) = self
+            .publish(task, &base, generation, &assembled, &inspection)
+            .await?
+        else {
+            return Ok(None);
+        };
+        let active = if published {
+            generation
+        } else {
+            base.document.generation
+        };
+        let (verdicts, news) = self.tell(&files, &assembled, active).await?;
+        self.tell_misplaced(&view.misplaced).await?;
+        Ok(Some(Report {
+            generation: active,
+            published,
+            verdicts,
+            news,
+            misplaced: view.misplaced,
+            alarms: [base.alarms, inspection.alarms].concat(),
+        }))
+    }
+
+    pub(crate) fn context(&self) -> Context {
+        Context {
+            engine: self.settings.configuration.id(),
+            limits: self.settings.limits,
+        }
+    }
+
+    /// The key that signs now, as readers have it.
+    pub(crate) async fn signing_key(&self) -> Result<PublicKeys, SignerError> {
+        Ok(PublicKeys::new([self.signer.public_key().await?]))
+    }
+
+    /// What is in each folder, by digest: what was accepted in the same version is known, all else is
+    /// read.
+    async fn files(
+        &self,
+        base: &Base,
+        view: &View,
+        hints: &[Hint],
+        inspection: &mut Inspection<'_>,
+    ) -> BTreeMap<PolicyFolder, Files> {
+        let mut files = BTreeMap::new();
+        for (folder, uploaded) in &view.folders {
+            let before = base.document.folders.get(folder).map(|record| &record.own);
+            let version = |upload: &Option<stoker_core::ports::Upload>| {
+                upload.as_ref().map(|upload| upload.version.clone())
+            };
+            let mut found = Files {
+                versions: PassedOver {
+                    policy: version(&uploaded.policy),
+                    settings: version(&uploaded.settings),
+                },
+                ..Files::default()
+            };
+            let known = before.and_then(|own| own.policy.as_ref());
+            found.own.policy = inspection
+                .policy(uploaded.policy.as_ref(), known, hints, &mut found.problems)
+                .await;
+            let known = before.and_then(|own| own.settings.as_ref());
+            found.own.settings = inspection
+                .settings(
+                    uploaded.settings.as_ref(),
+                    known,
+                    hints,
+                    &mut found.problems,
+                )
+                .await;
+            files.insert(folder.clone(), found);
+        }
+        files
+    }
+
+    /// What a folder is to be again.
+    async fn source(
+        &self,
+        base: &Base,
+        folder: &PolicyFolder,
+        source: &Source,
+        inspection: &mut Inspection<'_>,
+    ) -> Result<Own, AdmissionError> {
+        let own_in = |activation: &Activation| {
+            let record = activation.document().folders.get(folder);
+            record.map(|record| record.own.clone()).unwrap_or_default()
+        };
+        let now = base.document.folders.get(folder);
+        let now = now.map(|record| record.own.clone()).unwrap_or_default();
+        match source {
+            Source::Folder(other) => {
+                let record = base.document.folders.get(other);
+                let policy = record.and_then(|record| record.own.policy.clone());
+                let policy = policy.ok_or_else(|| {
+                    AdmissionError::NothingToRepublish(format!(
+                        "no policy is active in {other}: there is nothing to promote to {folder}"
+                    ))
+                })?;
+                Ok(Own {
+                    policy: Some(policy),
+                    settings: now.settings,
+                })
+            }
+            Source::Generation(generation) => {
+                let path = stoker_policy::activation::paths::generation(*generation);
+                let (activation, _) = self.archived(&path).await?.ok_or_else(|| {
+                    AdmissionError::NothingToRepublish(format!(
+                        "there is no generation {generation} to go back to; `stoker policy history` lists them"
+                    ))
+                })?;
+                inspection.known.of(activation.document());
+                Ok(own_in(&activation))
+            }
+            Source::Before => {
+                let digests = |own: &Own| {
+                    let digest = |piece: &Option<Piece>| piece.as_ref().map(|p| p.digest.clone());
+                    (digest(&own.policy), digest(&own.settings))
+                };
+                let mut archived = self.archived_after(PolicyGeneration(0)).await?;
+                while let Some(path) = archived.pop() {
+                    let Some((activation, _)) = self.archived(&path).await? else {
+                        continue;
+                    };
+                    let own = own_in(&activation);
+                    if digests(&own) != digests(&now) {
+                        inspection.known.of(activation.document());
+                        return Ok(own);
+                    }
+                }
+                Err(AdmissionError::NothingToRepublish(format!(
+                    "{folder} has never been anything else: there is nothing to go back to"
+                )))
+            }
+        }
+    }
+}
+
+/// Which policies a document that is to be published must name.
+pub(crate) fn named(assembled: &Assembled) -> impl Iterator<Item = &ArtifactDigest> {
+    assembled.folders.values().flat_map(|record| {
+        let own = record.own.policy.iter().map(|piece| &piece.digest);
+        let pairs = record
+            .scope
+            .values()
+            .flat_map(|entry| std::iter::once(&entry.pair).chain(entry.previous.as_ref()));
+        own.chain(pairs.filter_map(|pair| pair.policy.as_ref()))
+    })
+}

@@ -1,0 +1,392 @@
+//! Finding out what is not known: reading uploads, and having components compiled and tried.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use stoker_core::ids::ArtifactDigest;
+use stoker_core::policy_folder::PolicyFolder;
+use stoker_core::ports::{Fetched, PolicyStoreError, Upload};
+use stoker_policy::Failure;
+use stoker_policy::activation::{Document, NativeCode, Piece, PolicyRecord, paths};
+
+use crate::admission::{Admission, AdmissionError, named};
+use crate::assemble::{Assembled, Files, Recalled};
+use crate::judge::{JudgeError, Opened, Question, Trying};
+use crate::knowledge::{Component, Knowledge};
+use crate::problem::Problem;
+use crate::task::Hint;
+use crate::verdict::{Context, Verdict};
+use crate::view::{POLICY, SETTINGS, SETTINGS_READ};
+
+/// What was found out in one round.
+pub(crate) struct Inspection<'a> {
+    admission: &'a Admission,
+    pub(crate) known: Knowledge,
+    /// Components that were read in this round.
+    components: HashMap<ArtifactDigest, Arc<Vec<u8>>>,
+    /// Machine code that was made in this round.
+    natives: HashMap<ArtifactDigest, (NativeCode, Vec<u8>)>,
+    policies: HashMap<ArtifactDigest, Box<dyn Trying>>,
+    pub(crate) alarms: Vec<String>,
+    /// Something was uploaded while it was looked at: the round begins anew.
+    pub(crate) outdated: bool,
+}
+
+/// That a component killed the process that tried it.
+#[derive(Serialize, Deserialize)]
+struct Killed {
+    #[serde(flatten)]
+    context: Context,
+    how: String,
+}
+
+impl<'a> Inspection<'a> {
+    pub(crate) fn new(admission: &'a Admission, base: &Document) -> Self {
+        let mut known = Knowledge::default();
+        known.of(base);
+        Self {
+            admission,
+            known,
+            components: HashMap::new(),
+            natives: HashMap::new(),
+            policies: HashMap::new(),
+            alarms: Vec::new(),
+            outdated: false,
+        }
+    }
+
+    /// A folder's policy, by digest.
+    pub(crate) async fn policy(
+        &mut self,
+        upload: Option<&Upload>,
+        before: Option<&Piece>,
+        hints: &[Hint],
+        problems: &mut Vec<Problem>,
+    ) -> Option<Piece> {
+        let upload = upload?;
+        if let Some(before) = before.filter(|before| before.version == upload.version) {
+            return Some(before.clone());
+        }
+        let limit = self.admission.settings.limits.component_bytes;
+        let size = usize::try_from(upload.size).unwrap_or(usize::MAX);
+        if size > limit {
+            problems.push(Problem::of(POLICY, &Failure::TooLarge { size, limit }));
+            return None;
+        }
+        let (piece, bytes) = self.read(upload, hints, POLICY, problems).await?;
+        self.components
+            .insert(piece.digest.clone(), Arc::new(bytes));
+        Some(piece)
+    }
+
+    /// A folder's settings, by digest.
+    pub(crate) async fn settings(
+        &mut self,
+        upload: Option<&Upload>,
+        before: Option<&Piece>,
+        hints: &[Hint],
+        problems: &mut Vec<Problem>,
+    ) -> Option<Piece> {
+        let upload = upload?;
+        if let Some(before) = before.filter(|before| before.version == upload.version) {
+            return Some(before.clone());
+        }
+        if upload.size > SETTINGS_READ {
+            let failure = Failure::Settings {
+                path: upload.path.clone(),
+                problem: format!("the file has {} bytes and may have 65536", upload.size),
+            };
+            problems.push(Problem::of(SETTINGS, &failure));
+            return None;
+        }
+        let (piece, bytes) = self.read(upload, hints, SETTINGS, problems).await?;
+        self.known.text_is(bytes.into());
+        Some(piece)
+    }
+
+    async fn read(
+        &mut self,
+        upload: &Upload,
+        hints: &[Hint],
+        file: &str,
+        problems: &mut Vec<Problem>,
+    ) -> Option<(Piece, Vec<u8>)> {
+        let read = match self.admission.uploads.read(upload).await {
+            Ok(Some(read)) => read,
+            Ok(None) => {
+                self.outdated = true;
+                return None;
+            }
+            // One that can't be read is its folder's matter, and nobody else's.
+            Err(error) => {
+                problems.push(Problem {
+                    about: file.to_owned(),
+                    cause: "unreadable".to_owned(),
+                    message: format!("{error}; the next sweep tries again"),
+                });
+                return None;
+            }
+        };
+        let seen = hints
+            .iter()
+            .find(|hint| hint.path == upload.path && hint.version == upload.version);
+        let by = seen.map(|hint| hint.by.clone()).or_else(|| {
+            read.by
+                .map(|claimed| format!("{claimed} (says the upload)"))
+        });
+        let piece = Piece {
+            digest: ArtifactDigest::of(&read.bytes),
+            version: upload.version.clone(),
+            at: upload.at,
+            by: by.map(stoker_policy::tame),
+        };
+        Some((piece, read.bytes))
+    }
+
+    /// Recalls what was refused before, where an upload is not what is active.
+    pub(crate) async fn recall(
+        &self,
+        base: &Document,
+        files: &BTreeMap<PolicyFolder, Files>,
+    ) -> Result<BTreeMap<PolicyFolder, Recalled>, PolicyStoreError> {
+        let mut recalled = BTreeMap::new();
+        for (folder, found) in files {
+            // What goes on as it was needs no look at what was written of it, unless it is held back:
+            // then it is tried again, which is told by the policies that are kept for it.
+            let own = base.folders.get(folder).map(|record| &record.own);
+            let before = base.folders.get(folder);
+            let broader = before.is_some_and(|record| {
+                let level = folder.level();
+                record.scope.values().any(|entry| entry.pair.level != level)
+            });
+            if own == Some(&found.own) && !broader {
+                continue;
+            }
+            let verdict = self.admission.verdict(folder).await?;
+            let context = self.admission.context();
+            let Some(verdict) = verdict
+                .filter(|verdict| verdict.outcome.is_refusal() && verdict.context == context)
+            else {
+                continue;
+            };
+            if let Some(inputs) = verdict.inputs {
+                let problems = verdict.problems;
+                recalled.insert(folder.clone(), Recalled { inputs, problems });
+            }
+        }
+        Ok(recalled)
+    }
+
+    /// Wants machine code for the engine at hand of every policy that is to be named.
+    pub(crate) fn want_machine_code(&mut self, assembled: &Assembled) {
+        let engine = self.admission.settings.configuration.id();
+        for digest in named(assembled) {
+            let lacks = match self.known.known(digest) {
+                Some(Component::Policy(record)) => record.native(&engine).is_none(),
+                _ => false,
+            };
+            // One that can't be compiled any more is told of below, once.
+            if lacks && !self.natives.contains_key(digest) && !self.policies.contains_key(digest) {
+                let components = &mut self.known.wanted.components;
+                components.entry(digest.clone()).or_default();
+            }
+        }
+    }
+
+    /// Finds out what is wanted.
+    pub(crate) async fn find_out(&mut self) -> Result<(), AdmissionError> {
+        let wanted = std::mem::take(&mut self.known.wanted);
+        for digest in wanted.texts {
+            self.find_text(&digest).await?;
+        }
+        for (digest, questions) in wanted.components {
+            self.find_component(&digest, questions.into_iter().collect())
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn find_text(&mut self, digest: &ArtifactDigest) -> Result<(), AdmissionError> {
+        let path = paths::settings(digest);
+        let bytes = self.object(&path, digest).await?;
+        self.known.text_is(bytes.into());
+        Ok(())
+    }
+
+    async fn find_component(
+        &mut self,
+        digest: &ArtifactDigest,
+        questions: Vec<Question>,
+    ) -> Result<(), AdmissionError> {
+        if let Err(error) = self.try_component(digest, questions).await? {
+            match error {
+                JudgeError::Killed(how) => {
+                    let killed = Killed {
+                        context: self.admission.context(),
+                        how: how.clone(),
+                    };
+                    let body = serde_json::to_vec(&killed)?;
+                    let path = paths::killer(digest);
+                    self.admission.store.put(&path, &body).await?;
+                    self.refuse(digest, &Failure::Killer(how));
+                }
+                error @ JudgeError::Unable(_) => return Err(AdmissionError::Judge(error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses a component; one that is active stays known by what it is, and lacks its machine code.
+    fn refuse(&mut self, digest: &ArtifactDigest, failure: &Failure) {
+        self.refused(digest, Problem::of(POLICY, failure));
+    }
+
+    fn refused(&mut self, digest: &ArtifactDigest, problem: Problem) {
+        if let Some(Component::Policy(_)) = self.known.known(digest) {
+            self.alarms.push(format!(
+                "the active policy {} can't be compiled for the engine {} any more: {}",
+                digest.short(),
+                self.admission.settings.configuration.id(),
+                problem.message
+            ));
+        }
+        self.known.is(digest.clone(), Component::Refused(problem));
+    }
+
+    async fn try_component(
+        &mut self,
+        digest: &ArtifactDigest,
+        questions: Vec<Question>,
+    ) -> Result<Result<(), JudgeError>, AdmissionError> {
+        if !self.policies.contains_key(digest) {
+            if let Some(how) = self.killed(digest).await? {
+                self.refuse(digest, &Failure::Killer(how));
+                return Ok(Ok(()));
+            }
+            let component = self.component(digest).await?;
+            let size = component.len() as u64;
+            match self.admission.judge.open(component).await {
+                Err(error) => return Ok(Err(error)),
+                Ok(Opened::Refused(problem)) => {
+                    self.refused(digest, problem);
+                    return Ok(Ok(()));
+                }
+                Ok(Opened::Open {
+                    about,
+                    code,
+                    native,
+                    policy,
+                }) => {
+                    if self.known.known(digest).is_none() {
+                        let record = PolicyRecord {
+                            name: about.name,
+                            version: about.version,
+                            bytes: size,
+                            exports: about.exports,
+                            natives: Vec::new(),
+                        };
+                        self.known.is(digest.clone(), Component::Policy(record));
+                    }
+                    self.natives.insert(digest.clone(), (code, native));
+                    self.policies.insert(digest.clone(), policy);
+                }
+            }
+        }
+        let Some(policy) = self.policies.get_mut(digest) else {
+            return Ok(Ok(()));
+        };
+        if questions.is_empty() {
+            return Ok(Ok(()));
+        }
+        match policy.ask(questions.clone()).await {
+            Ok(answers) if answers.len() == questions.len() => {
+                for (question, answer) in questions.iter().zip(answers) {
+                    self.known.answered(digest, question, answer);
+                }
+                Ok(Ok(()))
+            }
+            Ok(_) => Ok(Err(JudgeError::Unable(
+                "it did not answer every question".to_owned(),
+            ))),
+            Err(error) => {
+                self.policies.remove(digest);
+                Ok(Err(error))
+            }
+        }
+    }
+
+    async fn killed(&self, digest: &ArtifactDigest) -> Result<Option<String>, PolicyStoreError> {
+        let path = paths::killer(digest);
+        let Fetched::Found { bytes, .. } = self.admission.store.fetch(&path, None).await? else {
+            return Ok(None);
+        };
+        let killed: Option<Killed> = serde_json::from_slice(&bytes).ok();
+        let context = self.admission.context();
+        Ok(killed
+            .filter(|killed| killed.context == context)
+            .map(|killed| killed.how))
+    }
+
+    /// A component: as it was uploaded, or as it was admitted before.
+    async fn component(&mut self, digest: &ArtifactDigest) -> Result<Arc<Vec<u8>>, AdmissionError> {
+        if let Some(component) = self.components.get(digest) {
+            return Ok(Arc::clone(component));
+        }
+        let bytes = self.object(&paths::component(digest), digest).await?;
+        let component = Arc::new(bytes);
+        self.components
+            .insert(digest.clone(), Arc::clone(&component));
+        Ok(component)
+    }
+
+    /// An admitted object, whose digest is what it is known by.
+    async fn object(
+        &self,
+        path: &str,
+        digest: &ArtifactDigest,
+    ) -> Result<Vec<u8>, PolicyStoreError> {
+        let problem = |problem: String| PolicyStoreError {
+            path: path.to_owned(),
+            problem,
+        };
+        match self.admission.store.fetch(path, None).await? {
+            Fetched::Found { bytes, .. } => {
+                let found = ArtifactDigest::of(&bytes);
+                if found == *digest {
+                    Ok(bytes)
+                } else {
+                    let recorded = digest.clone();
+                    let tampered = Failure::Tampered { found, recorded };
+                    Err(problem(tampered.to_string()))
+                }
+            }
+            Fetched::Absent | Fetched::Unchanged => {
+                Err(problem(Failure::Missing(path.to_owned()).to_string()))
+            }
+        }
+    }
+
+    /// A component that was read in this round.
+    pub(crate) fn read_component(&self, digest: &ArtifactDigest) -> Option<&Arc<Vec<u8>>> {
+        self.components.get(digest)
+    }
+
+    /// Machine code that was made in this round.
+    pub(crate) fn native(&self, digest: &ArtifactDigest) -> Option<&(NativeCode, Vec<u8>)> {
+        self.natives.get(digest)
+    }
+}
+
+impl Admission {
+    /// What was last thought of a folder. One that can't be read is none: it is written anew.
+    pub(crate) async fn verdict(
+        &self,
+        folder: &PolicyFolder,
+    ) -> Result<Option<Verdict>, PolicyStoreError> {
+        match self.store.fetch(&paths::verdict(folder), None).await? {
+            Fetched::Found { bytes, .. } => Ok(serde_json::from_slice(&bytes).ok()),
+            Fetched::Absent | Fetched::Unchanged => Ok(None),
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! What admission is asked to do, and what it tells.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use stoker_core::ids::PolicyGeneration;
+use stoker_core::policy_folder::PolicyFolder;
+
+use crate::problem::Problem;
+use crate::verdict::Verdict;
+
+/// What to do. Every task looks at everything that is uploaded: where hints were lost, it is found all
+/// the same.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Task {
+    /// Judge what is uploaded.
+    #[default]
+    Sweep,
+    /// Publish again, as a new generation, what was admitted before; whatever is uploaded in that folder
+    /// now is passed over, until something else is.
+    Republish {
+        /// For which folder.
+        folder: PolicyFolder,
+        /// What.
+        source: Source,
+        /// Who wants it.
+        by: String,
+    },
+}
+
+/// What is published again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// What was in the folder before what is in it now.
+    Before,
+    /// What was in the folder in an earlier publication.
+    Generation(PolicyGeneration),
+    /// The policy that is active in another folder, with the settings that this one has.
+    Folder(PolicyFolder),
+}
+
+/// Who uploaded which version of a file, as S3's event says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hint {
+    /// Such as `orgs/acme/policy.wasm`.
+    pub path: String,
+    /// The version.
+    pub version: String,
+    /// Who.
+    pub by: String,
+}
+
+/// What became of a task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// What is active now.
+    pub generation: PolicyGeneration,
+    /// Whether this task published it.
+    pub published: bool,
+    /// What each folder stands at.
+    pub verdicts: BTreeMap<PolicyFolder, Verdict>,
+    /// The folders whose verdict is another than before.
+    pub news: Vec<PolicyFolder>,
+    /// Files in places where they decide nothing.
+    #[serde(default)]
+    pub misplaced: Vec<Problem>,
+    /// What an operator is to look at: somebody may have tampered with what is active.
+    #[serde(default)]
+    pub alarms: Vec<String>,
+}

@@ -1,0 +1,154 @@
+//! What a component could do that had taken over the process that tries it: this program is started as
+//! that process is, confines itself as it does, and then tries to get out. It tells what it reached in the
+//! frame in which a child refuses a component.
+
+// This is a test.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::io::Write as _;
+use std::net::{TcpStream, UdpSocket};
+use std::os::unix::net::UnixStream;
+use std::process::Command;
+
+use rustix::process::{Pid, Signal};
+use stoker_admission::confine::{ChildLimits, confine};
+
+/// A way out, and what came of it.
+type Way = (&'static str, Box<dyn Fn() -> Result<(), String>>);
+
+#[allow(unsafe_code)]
+fn is_open(file: i32) -> bool {
+    // SAFETY: it only asks, and any number may be asked about.
+    unsafe { libc::fcntl(file, libc::F_GETFD) != -1 }
+}
+
+fn main() {
+    // What it was given, while it can still look.
+    let environment = std::env::vars().count();
+    let parent = std::os::unix::process::parent_id();
+
+    confine(&ChildLimits {
+        memory_bytes: 256 << 20,
+        cpu_seconds: 5,
+    })
+    .expect("it is confined");
+
+    let files: Vec<String> = (0..1_024)
+        .filter(|&file| is_open(file))
+        .map(|file| file.to_string())
+        .collect();
+    let said = |error: &dyn std::fmt::Display| error.to_string();
+    let parent_s_memory = format!("/proc/{parent}/mem");
+    let parent_s_environment = format!("/proc/{parent}/environ");
+    let ways: Vec<Way> = vec![
+        (
+            "reads a file",
+            Box::new(move || {
+                std::fs::read("/etc/hostname")
+                    .map(drop)
+                    .map_err(|e| said(&e))
+            }),
+        ),
+        (
+            "reads its parent's memory",
+            Box::new(move || {
+                std::fs::File::open(&parent_s_memory)
+                    .map(drop)
+                    .map_err(|e| said(&e))
+            }),
+        ),
+        (
+            "reads its parent's environment",
+            Box::new(move || {
+                std::fs::read(&parent_s_environment)
+                    .map(drop)
+                    .map_err(|e| said(&e))
+            }),
+        ),
+        (
+            "writes a file",
+            Box::new(move || std::fs::write("/tmp/stoker-break-out", "x").map_err(|e| said(&e))),
+        ),
+        (
+            "asks the instance metadata service",
+            Box::new(move || {
+                TcpStream::connect("169.254.169.254:80")
+                    .map(drop)
+                    .map_err(|e| said(&e))
+            }),
+        ),
+        (
+            "connects to this machine",
+            Box::new(move || {
+                TcpStream::connect("127.0.0.1:9")
+                    .map(drop)
+                    .map_err(|e| said(&e))
+            }),
+        ),
+        (
+            "sends a datagram",
+            Box::new(move || {
+                UdpSocket::bind("127.0.0.1:0")
+                    .map(drop)
+                    .map_err(|e| said(&e))
+            }),
+        ),
+        (
+            "opens a local socket",
+            Box::new(move || UnixStream::pair().map(drop).map_err(|e| said(&e))),
+        ),
+        (
+            "starts a program",
+            Box::new(move || {
+                Command::new("/bin/true")
+                    .status()
+                    .map(drop)
+                    .map_err(|e| said(&e))
+            }),
+        ),
+        (
+            "starts a thread",
+            Box::new(move || {
+                std::thread::Builder::new()
+                    .spawn(|| {})
+                    .map(drop)
+                    .map_err(|e| said(&e))
+            }),
+        ),
+        (
+            "kills its parent",
+            Box::new(move || {
+                let parent = Pid::from_raw(parent.cast_signed()).unwrap();
+                rustix::process::kill_process(parent, Signal::CONT).map_err(|e| said(&e))
+            }),
+        ),
+        (
+            "gets itself more memory",
+            Box::new(move || {
+                let limit = rustix::process::Rlimit {
+                    current: None,
+                    maximum: None,
+                };
+                rustix::process::setrlimit(rustix::process::Resource::Data, limit)
+                    .map_err(|e| said(&e))
+            }),
+        ),
+    ];
+    let mut told = format!("environment: {environment}; files: {}", files.join(" "));
+    for (way, attempt) in ways {
+        let outcome = match attempt() {
+            Ok(()) => "REACHED".to_owned(),
+            Err(error) => format!("refused ({error})"),
+        };
+        told.push_str(&format!("; {way}: {outcome}"));
+    }
+    let frame = serde_json::json!({
+        "refused": {"about": "policy.wasm", "cause": "break-out", "message": told}
+    })
+    .to_string();
+    let mut out = std::io::stdout();
+    out.write_all(&u32::try_from(frame.len()).unwrap().to_le_bytes())
+        .unwrap();
+    out.write_all(frame.as_bytes()).unwrap();
+    out.flush().unwrap();
+}

@@ -1,0 +1,151 @@
+//! Asks the admission Lambda to judge and publish, as an operator does.
+
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_sdk_lambda::Client;
+use aws_sdk_lambda::primitives::Blob;
+use serde_json::Value;
+use thiserror::Error;
+
+use crate::clients::CONNECT;
+use crate::problem;
+
+/// No Lambda runs for longer: compiling and trying many policies takes minutes, and who asked waits for
+/// the verdict.
+const LONGEST: Duration = Duration::from_mins(15);
+
+/// Nothing was judged.
+#[derive(Debug, Error)]
+pub enum LambdaAdmissionError {
+    /// It was not invoked, or nobody knows what came of it.
+    #[error("the Lambda {function} could not be invoked: {problem}")]
+    NotInvoked {
+        /// Its name.
+        function: String,
+        /// Why, and what to do.
+        problem: String,
+    },
+    /// It failed.
+    #[error("the Lambda {function} failed: {problem}")]
+    Failed {
+        /// Its name.
+        function: String,
+        /// What it says.
+        problem: String,
+    },
+    /// It answered something else than JSON.
+    #[error(
+        "the Lambda {function} answered what is no JSON ({problem}): is it the admission Lambda?"
+    )]
+    NoJson {
+        /// Its name.
+        function: String,
+        /// What is wrong with it.
+        problem: serde_json::Error,
+    },
+}
+
+/// The admission Lambda.
+#[derive(Debug, Clone)]
+pub struct LambdaAdmission {
+    client: Client,
+    function: String,
+}
+
+impl LambdaAdmission {
+    /// The Lambda of that name (or ARN) where this process's environment leads to.
+    pub async fn load(function: impl Into<String>) -> Self {
+        let config = aws_config::defaults(BehaviorVersion::v2026_01_12())
+            .load()
+            .await;
+        Self::new(&config, function)
+    }
+
+    /// The same, for a configuration of the SDK. Its time-outs and retries are replaced by ours.
+    pub fn new(config: &SdkConfig, function: impl Into<String>) -> Self {
+        let patience = TimeoutConfig::builder()
+            .connect_timeout(CONNECT)
+            .operation_attempt_timeout(LONGEST)
+            .build();
+        let config = aws_sdk_lambda::config::Builder::from(config)
+            .timeout_config(patience)
+            // Going back twice is going forward again.
+            .retry_config(RetryConfig::disabled())
+            .build();
+        Self {
+            client: Client::from_conf(config),
+            function: function.into(),
+        }
+    }
+
+    /// Invokes it, and waits for its answer.
+    ///
+    /// # Errors
+    /// If it was not invoked, or failed, with what it said.
+    pub async fn invoke(&self, request: &Value) -> Result<Value, LambdaAdmissionError> {
+        let not_invoked = |problem| LambdaAdmissionError::NotInvoked {
+            function: self.function.clone(),
+            problem,
+        };
+        let answer = self
+            .client
+            .invoke()
+            .function_name(&self.function)
+            .payload(Blob::new(request.to_string()))
+            .send()
+            .await
+            .map_err(|error| {
+                let words = problem::words(&error);
+                not_invoked(match problem::code(&error) {
+                    Some("AccessDeniedException") => {
+                        format!("{words}; allow lambda:InvokeFunction on it")
+                    }
+                    Some("ResourceNotFoundException") => {
+                        format!(
+                            "{words}; correct its name: a Lambda belongs to one region and account"
+                        )
+                    }
+                    _ => words,
+                })
+            })?;
+        let payload = answer.payload().map(Blob::as_ref).unwrap_or_default();
+        let said: Result<Value, _> = serde_json::from_slice(payload);
+        if answer.function_error().is_some() {
+            return Err(LambdaAdmissionError::Failed {
+                function: self.function.clone(),
+                problem: failure(said.as_ref().ok()),
+            });
+        }
+        said.map_err(|problem| LambdaAdmissionError::NoJson {
+            function: self.function.clone(),
+            problem,
+        })
+    }
+}
+
+/// What a Lambda that failed says.
+fn failure(said: Option<&Value>) -> String {
+    let message = said.and_then(|said| said["errorMessage"].as_str());
+    message.map_or_else(
+        || "it does not say why; see its log".to_owned(),
+        ToOwned::to_owned,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_lambda_that_fails_is_quoted() {
+        let said = json!({"errorType": "anyhow::Error", "errorMessage": "no key"});
+        assert_eq!(failure(Some(&said)), "no key");
+        assert!(failure(Some(&json!({}))).contains("see its log"));
+        assert!(failure(None).contains("see its log"));
+    }
+}

@@ -1,0 +1,25 @@
+//! What every Lambda of Stoker does alike: it reads its settings from the environment ([`reader`];
+//! [`policies`], those that all who have to do with policies share), logs lines of JSON ([`log`]), and
+//! raises counters by such lines ([`metric`]). No AWS, no GitHub, no rules.
+
+pub mod log;
+pub mod metric;
+pub mod policies;
+pub mod reader;
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use stoker_core::ports::Clock;
+use stoker_core::time::Timestamp;
+
+/// The machine's clock.
+#[derive(Debug, Clone, Copy)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        // A clock before 1970 is no clock.
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        Timestamp(since.map_or(0, |since| since.as_secs()))
+    }
+}

@@ -1,0 +1,316 @@
+//! Which document decides now: read again at intervals, verified, and swapped between two decisions.
+//!
+//! A busy process never waits for that: once the interval is over, the next decision has the document
+//! read in the background, goes on with the one that is here, and whoever comes after the swap has the
+//! new one, with what it names taken up already. A process that was idle longer than the interval and
+//! [`GRACE`] waits, so that no decision is taken by a document that was last confirmed longer ago; unless
+//! the store can't confirm it, which that decision tells.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures::future::{BoxFuture, FutureExt as _, Shared, join_all};
+use stoker_core::ids::{Deployment, PolicyGeneration};
+use stoker_core::policy_folder::PolicyFolder;
+use stoker_core::ports::{Fetched, PolicyStoreError};
+use stoker_core::time::Timestamp;
+
+use crate::activation::{Activation, paths};
+use crate::artifact::PublicKeys;
+use crate::contract::Decision;
+use crate::failure::Failure;
+use crate::library::Library;
+
+/// How long after the interval a document still decides while it is confirmed, in seconds.
+const GRACE: u32 = 1;
+
+/// How long a decision waits for a document when it has one that is only not confirmed: longer than S3
+/// ever takes on a good day, short enough that jobs do not wait for a store that is down.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// For how many scopes what decides is taken up before it is needed. Beyond it the memory starts anew.
+const MOST_IN_USE: usize = 1_000;
+
+/// Whom to trust, and how often to look.
+#[derive(Debug, Clone)]
+pub struct Trust {
+    /// Whose documents they are.
+    pub deployment: Deployment,
+    /// Who may sign them.
+    pub keys: PublicKeys,
+    /// How many seconds a document is used before it is confirmed again.
+    pub revalidate: u32,
+}
+
+/// The document that decides now.
+pub(crate) struct Active {
+    trust: Trust,
+    library: Arc<Library>,
+    state: Mutex<State>,
+    in_use: Mutex<HashSet<(PolicyFolder, Decision)>>,
+}
+
+#[derive(Default)]
+struct State {
+    current: Option<Current>,
+    /// When the current document was last confirmed.
+    confirmed: Timestamp,
+    /// When that was last tried, and what came of it.
+    tried: Option<(Timestamp, Result<(), Failure>)>,
+    reading: Option<Shared<BoxFuture<'static, ()>>>,
+    /// How often reading it was begun, and the number of the last time that came to an end.
+    begun: u64,
+    ended: u64,
+}
+
+#[derive(Clone)]
+struct Current {
+    activation: Arc<Activation>,
+    tag: Option<String>,
+}
+
+/// What decides, and what is the matter with it.
+pub(crate) struct View {
+    pub(crate) activation: Arc<Activation>,
+    /// It could not be confirmed, or another was refused.
+    pub(crate) trouble: Option<Failure>,
+}
+
+/// What reading came to.
+enum Read {
+    Unchanged,
+    Other(Current),
+}
+
+impl Active {
+    pub(crate) fn new(trust: Trust, library: Arc<Library>) -> Self {
+        Self {
+            trust,
+            library,
+            state: Mutex::default(),
+            in_use: Mutex::default(),
+        }
+    }
+
+    /// What decides at that time; no document below the generation `seen`.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(crate) async fn at(
+        self: &Arc<Self>,
+        now: Timestamp,
+        seen: PolicyGeneration,
+    ) -> Result<View, Failure> {
+        let (asked, is_alone) = {
+            let state = self.state();
+            (state.begun, state.current.is_none())
+        };
+        if self.due(now) == Due::InBackground {
+            drop(self.read_again(now));
+        }
+        let read = async {
+            // One that is being read may have been asked for too long ago.
+            for _ in 0..2 {
+                if self.is_needed(now, seen, asked) {
+                    self.read_again(now).await;
+                }
+            }
+        };
+        if is_alone {
+            read.await;
+        } else {
+            // It goes on without us.
+            let _ = tokio::time::timeout(PATIENCE, read).await;
+        }
+        self.view(now, seen)
+    }
+
+    /// Whether a decision that began when reading had been begun that often waits for another document.
+    fn is_needed(&self, now: Timestamp, seen: PolicyGeneration, asked: u64) -> bool {
+        let (is_behind, is_answered) = {
+            let state = self.state();
+            let current = state.current.as_ref();
+            // Another process has seen a newer one, so it must be there, however lately this was read.
+            let is_behind = current.is_none_or(|current| current.activation.generation() < seen);
+            (is_behind, state.ended > asked)
+        };
+        (is_behind && !is_answered) || self.due(now) == Due::Now
+    }
+
+    /// Has what these scopes are decided by taken up with every new document.
+    pub(crate) fn used(&self, folder: &PolicyFolder, decision: Decision) {
+        let mut in_use = lock(&self.in_use);
+        let which = (folder.clone(), decision);
+        if in_use.len() >= MOST_IN_USE && !in_use.contains(&which) {
+            in_use.clear();
+        }
+        in_use.insert(which);
+    }
+
+    fn due(&self, now: Timestamp) -> Due {
+        let state = self.state();
+        let tried = state.tried.as_ref().map(|(at, _)| since(*at, now));
+        let age = since(state.confirmed, now);
+        if state.current.is_none() || age < self.trust.revalidate {
+            return Due::No;
+        }
+        // One that failed is tried again every second, and waited for once an interval.
+        let waits = age > self.trust.revalidate.saturating_add(GRACE)
+            && tried.is_none_or(|tried| tried >= self.trust.revalidate);
+        if waits {
+            Due::Now
+        } else if tried == Some(0) {
+            Due::No
+        } else {
+            Due::InBackground
+        }
+    }
+
+    fn view(&self, now: Timestamp, seen: PolicyGeneration) -> Result<View, Failure> {
+        let state = self.state();
+        let trouble = state
+            .tried
+            .as_ref()
+            .and_then(|(_, came_to)| came_to.as_ref().err().cloned());
+        let Some(current) = &state.current else {
+            return Err(trouble.unwrap_or_else(|| Failure::Missing(paths::ACTIVE.to_owned())));
+        };
+        let found = current.activation.generation();
+        if found < seen {
+            return Err(trouble.unwrap_or(Failure::OldGeneration { found, seen }));
+        }
+        // A store that does not answer once is tried again in a second, and nobody's decision is worse.
+        let age = since(state.confirmed, now);
+        let trouble = if age <= self.trust.revalidate.saturating_add(GRACE) {
+            trouble.filter(|failure| !matches!(failure, Failure::Store(_)))
+        } else {
+            Some(trouble.unwrap_or_else(still_waiting))
+        };
+        Ok(View {
+            activation: Arc::clone(&current.activation),
+            trouble,
+        })
+    }
+
+    /// Reads the document again, or joins who is doing so.
+    fn read_again(self: &Arc<Self>, now: Timestamp) -> Shared<BoxFuture<'static, ()>> {
+        let mut state = self.state();
+        // Nobody may have looked since it came to an end, and `peek` tells what was looked at.
+        if let Some(reading) = &state.reading
+            && reading.clone().now_or_never().is_none()
+        {
+            return reading.clone();
+        }
+        state.begun += 1;
+        let (this, number) = (Arc::clone(self), state.begun);
+        let task = tokio::spawn(async move { this.read(now, number).await });
+        let reading = async move {
+            // What it came to is in the state; a panic leaves that as it was.
+            let _ = task.await;
+        }
+        .boxed()
+        .shared();
+        state.reading = Some(reading.clone());
+        reading
+    }
+
+    async fn read(&self, now: Timestamp, number: u64) {
+        let before = self.state().current.clone();
+        let came_to = match self.fetch(before.as_ref()).await {
+            Ok(Read::Other(new)) => {
+                self.take_up(&new.activation).await;
+                self.state().current = Some(new);
+                Ok(())
+            }
+            Ok(Read::Unchanged) => Ok(()),
+            Err(failure) => Err(failure),
+        };
+        let mut state = self.state();
+        if came_to.is_ok() {
+            state.confirmed = now;
+        }
+        state.tried = Some((now, came_to));
+        state.ended = number;
+    }
+
+    async fn fetch(&self, before: Option<&Current>) -> Result<Read, Failure> {
+        let tag = before.and_then(|current| current.tag.as_deref());
+        let new = match self.library.store().fetch(paths::ACTIVE, tag).await? {
+            Fetched::Unchanged => return Ok(Read::Unchanged),
+            Fetched::Absent => Current {
+                activation: Arc::new(Activation::none()),
+                tag: None,
+            },
+            Fetched::Found { bytes, tag } => {
+                let Trust {
+                    deployment, keys, ..
+                } = self.trust.clone();
+                // Its size grows with the repositories that have settings.
+                let verified = tokio::task::spawn_blocking(move || {
+                    Activation::verify(&keys, &deployment, &bytes)
+                })
+                .await
+                .map_err(|panic| Failure::HostPanic(panic.to_string()))??;
+                Current {
+                    activation: Arc::new(verified),
+                    tag: Some(tag),
+                }
+            }
+        };
+        let seen = before.map_or(PolicyGeneration(0), |current| {
+            current.activation.generation()
+        });
+        let found = new.activation.generation();
+        if found < seen {
+            return Err(Failure::OldGeneration { found, seen });
+        }
+        Ok(Read::Other(new))
+    }
+
+    async fn take_up(&self, activation: &Arc<Activation>) {
+        let in_use: Vec<(PolicyFolder, Decision)> = lock(&self.in_use).iter().cloned().collect();
+        let mut all = Vec::new();
+        for (folder, decision) in &in_use {
+            if let Some((entry, settings)) = activation.document().entry(folder, *decision) {
+                all.push(self.library.prepare(activation, &entry.pair, settings));
+            }
+        }
+        join_all(all).await;
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+}
+
+/// Whether the document that is here is to be confirmed.
+#[derive(Debug, PartialEq, Eq)]
+enum Due {
+    No,
+    InBackground,
+    Now,
+}
+
+/// How many seconds ago that was. Of two decisions at once the one that began earlier may come later; a
+/// clock that went back further tells nothing.
+fn since(then: Timestamp, now: Timestamp) -> u32 {
+    if now.age(then) > GRACE {
+        u32::MAX
+    } else {
+        then.age(now)
+    }
+}
+
+/// The store neither gives the document nor says that it can't.
+fn still_waiting() -> Failure {
+    Failure::Store(PolicyStoreError {
+        path: paths::ACTIVE.to_owned(),
+        problem: "it has not answered yet".to_owned(),
+    })
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Every change under these locks is one assignment.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

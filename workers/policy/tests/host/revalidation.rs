@@ -1,0 +1,342 @@
+//! When the document is read again, who waits for that, and what is decided by meanwhile.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use stoker_admission::testing::MemoryStore;
+use stoker_core::plan::{Instead, PolicyLevel, Proposal};
+use stoker_core::ports::{Fetched, PolicyStore, PolicyStoreError};
+use stoker_policy::PolicyHost;
+use stoker_policy::activation::paths;
+use tokio::sync::RwLock;
+
+use crate::fixtures::{Bench, NEVER, NOW, REVALIDATE, SECOND, THIRD, component, decide_at};
+
+/// When a document is to be confirmed, when it no longer decides unconfirmed, and the second after.
+const DUE: u64 = REVALIDATE as u64;
+const OVERDUE: u64 = DUE + 2;
+
+/// A store that tells what was asked of it, and whose answers can be held up.
+struct Slow {
+    store: Arc<MemoryStore>,
+    /// Answers are given while nobody holds it alone.
+    answers: RwLock<()>,
+    /// Paths, and whether what is there was known.
+    asked: Mutex<Vec<(String, bool)>>,
+}
+
+impl Slow {
+    /// What was asked since this was last called.
+    fn asked(&self) -> Vec<(String, bool)> {
+        std::mem::take(&mut self.asked.lock().unwrap())
+    }
+
+    fn count(&self) -> usize {
+        self.asked.lock().unwrap().len()
+    }
+}
+
+#[async_trait]
+impl PolicyStore for Slow {
+    async fn fetch(&self, path: &str, known: Option<&str>) -> Result<Fetched, PolicyStoreError> {
+        let asked = (path.to_owned(), known.is_some());
+        self.asked.lock().unwrap().push(asked);
+        let answer = self.store.fetch(path, known).await;
+        let _given = self.answers.read().await;
+        answer
+    }
+}
+
+/// `launches-one` is published; a process reads it through a slow store.
+async fn published() -> (Bench, Arc<Slow>, PolicyHost) {
+    let bench = Bench::new();
+    bench.put("default/policy.wasm", component("launches-one"));
+    bench.publish().await;
+    let slow = Arc::new(Slow {
+        store: Arc::<MemoryStore>::clone(&bench.store),
+        answers: RwLock::default(),
+        asked: Mutex::default(),
+    });
+    let host = bench.reading(Arc::<Slow>::clone(&slow));
+    (bench, slow, host)
+}
+
+/// The second publication: `launches-nothing`, with settings.
+async fn publish_another(bench: &Bench) {
+    bench.put("default/policy.wasm", component("launches-nothing"));
+    bench.put("default/settings.json", r#"{"scale-up":{"a":1}}"#);
+    bench.publish().await;
+}
+
+const ONE: &str = "launches-one 1.0.0";
+const ANOTHER: &str = "launches-nothing 1.0.0";
+
+/// That this policy decided, and nothing failed.
+#[track_caller]
+fn decided(proposal: &Proposal, policy: &str) {
+    assert_eq!(proposal.fallback, None);
+    assert_eq!(proposal.by.policy, policy);
+}
+
+/// That the store was said to be down, and that policy decided all the same.
+#[track_caller]
+fn decided_without_the_store(proposal: &Proposal, policy: &str) {
+    let fallback = proposal.fallback.as_ref().expect("a fallback");
+    assert_eq!(fallback.cause, "policy-store");
+    assert_eq!(fallback.instead, Instead::Previous);
+    assert!(!fallback.alarm, "nobody has tampered with anything");
+    assert_eq!(proposal.by.policy, policy);
+}
+
+/// A decision that is to be there though the store does not answer.
+async fn decide_without_waiting(host: &PolicyHost, later: u64) -> Proposal {
+    let decided = tokio::time::timeout(Duration::from_secs(10), decide_at(host, later, NEVER));
+    decided.await.expect("a decision without waiting")
+}
+
+/// Waits for what goes on in the background.
+async fn until(is_so: impl AsyncFn() -> bool) {
+    for _ in 0..2_000 {
+        if is_so().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("it has not come to pass");
+}
+
+#[tokio::test]
+async fn within_the_interval_nothing_is_read_and_after_it_one_condition_is_asked() {
+    let (_bench, slow, host) = published().await;
+    decided(&decide_at(&host, 0, NEVER).await, ONE);
+    let first = slow.asked();
+    assert_eq!(first.len(), 3, "the document, the code, the settings");
+    assert_eq!(first[0], (paths::ACTIVE.to_owned(), false));
+    for later in 0..DUE {
+        decided(&decide_at(&host, later, NEVER).await, ONE);
+    }
+    assert_eq!(slow.asked(), []);
+
+    let held_up = slow.answers.write().await;
+    let at_once = (0..20).map(|_| decide_without_waiting(&host, DUE));
+    for proposal in futures::future::join_all(at_once).await {
+        decided(&proposal, ONE);
+    }
+    until(async || slow.count() > 0).await;
+    drop(held_up);
+    for later in DUE..2 * DUE {
+        decided(&decide_at(&host, later, NEVER).await, ONE);
+    }
+    assert_eq!(slow.asked(), [(paths::ACTIVE.to_owned(), true)]);
+}
+
+#[tokio::test]
+async fn a_process_that_was_warmed_up_has_the_document_when_it_decides() {
+    let (_bench, slow, host) = published().await;
+    host.warm_up(NOW).await;
+    assert_eq!(slow.asked(), [(paths::ACTIVE.to_owned(), false)]);
+    decided(&decide_at(&host, 1, NEVER).await, ONE);
+    let asked = slow.asked();
+    assert!(
+        asked.iter().all(|(path, _)| path != paths::ACTIVE),
+        "{asked:?}"
+    );
+}
+
+#[tokio::test]
+async fn decisions_at_once_share_what_a_process_reads_first() {
+    let (_bench, slow, host) = published().await;
+    let at_once = (0..20).map(|_| decide_at(&host, 0, NEVER));
+    for proposal in futures::future::join_all(at_once).await {
+        decided(&proposal, ONE);
+    }
+    let active = slow.asked();
+    let active = active.iter().filter(|(path, _)| path == paths::ACTIVE);
+    assert_eq!(active.count(), 1);
+}
+
+#[tokio::test]
+async fn a_busy_process_waits_for_nothing_and_swaps_once_all_that_is_new_is_there() {
+    let (bench, slow, host) = published().await;
+    decided(&decide_at(&host, 0, NEVER).await, ONE);
+    slow.asked();
+    publish_another(&bench).await;
+    let held_up = slow.answers.write().await;
+    decided(&decide_without_waiting(&host, DUE).await, ONE);
+    decided(&decide_without_waiting(&host, DUE + 1).await, ONE);
+    drop(held_up);
+    until(async || slow.count() == 3).await;
+    // From here on whoever asks the store for anything waits for ever.
+    let _held_up = slow.answers.write().await;
+    until(async || {
+        let proposal = decide_without_waiting(&host, DUE + 1).await;
+        assert_eq!(proposal.fallback, None);
+        proposal.by.policy == ANOTHER
+    })
+    .await;
+    assert_eq!(slow.count(), 3, "the document, the code, the settings");
+}
+
+#[tokio::test]
+async fn a_process_that_never_rests_has_its_document_confirmed_once_an_interval() {
+    let (bench, slow, host) = published().await;
+    decided(&decide_at(&host, 0, NEVER).await, ONE);
+    slow.asked();
+    for interval in 1..=5 {
+        decided(&decide_at(&host, interval * DUE, NEVER).await, ONE);
+        until(async || slow.count() > 0).await;
+        assert_eq!(slow.asked(), [(paths::ACTIVE.to_owned(), true)]);
+    }
+    publish_another(&bench).await;
+    decided(&decide_at(&host, 6 * DUE, NEVER).await, ONE);
+    until(async || decide_at(&host, 6 * DUE, NEVER).await.by.policy == ANOTHER).await;
+}
+
+#[tokio::test]
+async fn a_process_that_was_idle_has_what_is_new_at_once() {
+    let (bench, _slow, host) = published().await;
+    decided(&decide_at(&host, 0, NEVER).await, ONE);
+    publish_another(&bench).await;
+    decided(&decide_at(&host, OVERDUE, NEVER).await, ANOTHER);
+}
+
+#[tokio::test]
+async fn a_store_that_is_down_is_borne_for_a_while_and_then_told_of() {
+    let (bench, slow, host) = published().await;
+    decided(&decide_at(&host, 0, NEVER).await, ONE);
+    bench.store.set_down(true);
+    for later in [DUE, DUE + 1] {
+        decided(&decide_at(&host, later, NEVER).await, ONE);
+        until(async || slow.count() > 0).await;
+    }
+    for later in [OVERDUE, OVERDUE + DUE, OVERDUE + 10 * DUE] {
+        decided_without_the_store(&decide_at(&host, later, NEVER).await, ONE);
+    }
+    // Nothing of that is remembered.
+    bench.store.set_down(false);
+    publish_another(&bench).await;
+    decided(&decide_at(&host, OVERDUE + 20 * DUE, NEVER).await, ANOTHER);
+}
+
+#[tokio::test]
+async fn a_store_that_is_up_again_is_noticed_within_seconds() {
+    let (bench, _slow, host) = published().await;
+    decided(&decide_at(&host, 0, NEVER).await, ONE);
+    bench.store.set_down(true);
+    decided_without_the_store(&decide_at(&host, OVERDUE, NEVER).await, ONE);
+    bench.store.set_down(false);
+    until(async || {
+        let proposal = decide_at(&host, OVERDUE + 1, NEVER).await;
+        assert_eq!(proposal.by.policy, ONE);
+        proposal.fallback.is_none()
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_store_that_is_down_when_a_process_starts_leaves_it_to_the_built_in_rules_until_it_is_up()
+{
+    let (bench, _slow, host) = published().await;
+    bench.store.set_down(true);
+    for _ in 0..2 {
+        let proposal = decide_at(&host, 0, NEVER).await;
+        assert_eq!(proposal.by.level, PolicyLevel::BuiltIn);
+        let fallback = proposal.fallback.unwrap();
+        assert_eq!(fallback.cause, "policy-store");
+        assert!(!fallback.alarm);
+    }
+    bench.store.set_down(false);
+    decided(&decide_at(&host, 0, NEVER).await, ONE);
+}
+
+#[tokio::test]
+async fn a_store_that_never_answers_stops_no_decision_and_is_told_of() {
+    let (_bench, slow, host) = published().await;
+    decided(&decide_at(&host, 0, NEVER).await, ONE);
+    let _held_up = slow.answers.write().await;
+    let proposal = decide_at(&host, 100, NEVER).await;
+    decided_without_the_store(&proposal, ONE);
+    let told = proposal.fallback.unwrap().message;
+    assert!(told.contains("has not answered yet"), "{told}");
+}
+
+#[tokio::test]
+async fn who_knows_of_a_newer_document_has_it_read_at_once() {
+    let (bench, slow, host) = published().await;
+    decided(&decide_at(&host, 0, NEVER).await, ONE);
+    publish_another(&bench).await;
+    slow.asked();
+    // Even in the very second in which it was read last.
+    decided(&decide_at(&host, 0, SECOND).await, ANOTHER);
+    assert_eq!(slow.asked()[0], (paths::ACTIVE.to_owned(), true));
+    decided(&decide_at(&host, 1, SECOND).await, ANOTHER);
+    assert_eq!(slow.asked(), []);
+
+    // There is none that is newer still: an alarm, and each decision looks again.
+    for _ in 0..2 {
+        let proposal = decide_at(&host, 1, THIRD).await;
+        assert_eq!(proposal.by.level, PolicyLevel::BuiltIn);
+        let fallback = proposal.fallback.unwrap();
+        assert_eq!(fallback.cause, "old-generation");
+        assert!(fallback.alarm);
+        assert_eq!(slow.asked(), [(paths::ACTIVE.to_owned(), true)]);
+    }
+}
+
+#[tokio::test]
+async fn who_knows_of_a_newer_document_is_not_content_with_an_answer_from_before_it() {
+    for is_cold in [true, false] {
+        let (bench, slow, host) = published().await;
+        if !is_cold {
+            decided(&decide_at(&host, 0, NEVER).await, ONE);
+            slow.asked();
+        }
+        let later = if is_cold { 0 } else { DUE };
+        let held_up = slow.answers.write().await;
+        let first = decide_at(&host, later, NEVER);
+        let second = async {
+            until(async || slow.count() > 0).await;
+            publish_another(&bench).await;
+            let knowing = decide_at(&host, later, SECOND);
+            let go_on = async {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                drop(held_up);
+            };
+            futures::future::join(knowing, go_on).await.0
+        };
+        let (first, second) = futures::future::join(first, second).await;
+        decided(&second, ANOTHER);
+        assert_eq!(first.fallback, None);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_a_frozen_process_had_asked_for_long_ago_confirms_nothing() {
+    let (bench, slow, host) = published().await;
+    decided(&decide_at(&host, 0, NEVER).await, ONE);
+    slow.asked();
+    let held_up = slow.answers.write().await;
+    decided(&decide_without_waiting(&host, DUE).await, ONE);
+    until(async || slow.count() > 0).await;
+    publish_another(&bench).await;
+    let long_after = decide_at(&host, 10_000, NEVER);
+    let thaw = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        drop(held_up);
+    };
+    let (proposal, ()) = futures::future::join(long_after, thaw).await;
+    decided(&proposal, ANOTHER);
+}
+
+#[tokio::test]
+async fn of_two_decisions_the_one_that_began_earlier_may_come_later_and_reads_nothing_again() {
+    let (_bench, slow, host) = published().await;
+    decided(&decide_at(&host, 100, NEVER).await, ONE);
+    slow.asked();
+    decided(&decide_at(&host, 99, NEVER).await, ONE);
+    assert_eq!(slow.asked(), []);
+    // A clock that was set back tells nothing.
+    decided(&decide_at(&host, 50, NEVER).await, ONE);
+    assert_eq!(slow.asked(), [(paths::ACTIVE.to_owned(), true)]);
+}
