@@ -49,12 +49,12 @@ pub(super) async fn settings_there(
     Ok(read.map(|read| read.bytes))
 }
 
-/// Has a policy compiled here, and tried with the settings of its folder; without trials, if it is not known
-/// which these are.
+/// Has a policy compiled here, and tried with the settings of its folder; without trials, if these can't be
+/// read.
 pub(super) async fn policy(
     folder: &PolicyFolder,
     bytes: Arc<Vec<u8>>,
-    settings: Option<Option<Vec<u8>>>,
+    settings: &Result<Option<Vec<u8>>, PolicyStoreError>,
     limits: Limits,
 ) -> anyhow::Result<Looked> {
     let judge = InProcess::new(Configuration::STANDARD, limits);
@@ -62,7 +62,7 @@ pub(super) async fn policy(
         Opened::Refused(problem) => return Ok(Looked::Refused(vec![problem])),
         Opened::Open { about, policy, .. } => (about, policy),
     };
-    let Some(settings) = settings else {
+    let Ok(settings) = settings else {
         return Ok(Looked::Good(about));
     };
     let mut questions = Vec::new();
@@ -71,7 +71,7 @@ pub(super) async fn policy(
         if decision == Decision::Sync && *folder != PolicyFolder::Default {
             continue;
         }
-        let own = match &settings {
+        let own = match settings {
             Some(bytes) => added(folder, bytes, decision, true),
             None => Ok(None),
         };
@@ -84,7 +84,9 @@ pub(super) async fn policy(
         };
         // The level of a policy is where the merge begins.
         let mut merged = Value::Object(Map::new());
-        own.into_iter().for_each(|own| merge(&mut merged, own));
+        if let Some(own) = own {
+            merge(&mut merged, own);
+        }
         questions.push(Question {
             decision,
             settings: merged.to_string(),

@@ -261,7 +261,7 @@ async fn look(
     }
     let theirs = publication.settings.is_none() && matches!(settings, Ok(Some(_)));
     let policy = Arc::new(policy.clone());
-    match before::policy(folder, policy, settings.ok(), judge.limits()).await? {
+    match before::policy(folder, policy, &settings, judge.limits()).await? {
         Looked::Good(about) => {
             let how = if tried {
                 "it decides within the limits"

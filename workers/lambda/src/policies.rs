@@ -144,7 +144,7 @@ pub fn limits<F: Fn(&str) -> Option<String>>(reader: &mut Reader<F>) -> Option<L
 mod tests {
     use super::*;
 
-    const KEY: &str = "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEpFN1iRV9s4LMMXLCGbrx7tYZBrrZ6Jse6jXP2WqPsWzwLO6QZKgGQ0H2vHeiTHm7T0XnFB5oJ5GUnTKWFxBCVQ==";
+    const KEY: &str = "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAELX/4d6wmAfDYvU5IysJghvh66iT1MwRqJpV8pYpyX8JjfV0zBkRllmrz48QmvMQx1WYcRjX5DDuKztpOG1kigw==";
 
     fn read(value: &str) -> Result<PublicKeys, String> {
         let mut reader = Reader::new(|_: &str| Some(value.to_owned()));

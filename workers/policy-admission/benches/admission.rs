@@ -311,7 +311,7 @@ async fn swap() {
         }
     }
     let (uploaded, admitted) = publish.await.unwrap();
-    let took = swapped.expect("it is swapped").duration_since(uploaded);
+    let took = swapped.unwrap().duration_since(uploaded);
     times.sort();
     let at = |share: f64| {
         #[allow(
@@ -319,8 +319,8 @@ async fn swap() {
             clippy::cast_sign_loss,
             clippy::cast_precision_loss
         )]
-        let place = ((times.len() - 1) as f64 * share) as usize;
-        times[place].as_micros()
+        let nth = ((times.len() - 1) as f64 * share) as usize;
+        times[nth].as_micros()
     };
     println!(
         "  {} ms from the upload to the first decision by it (of them {} ms until it was active)",

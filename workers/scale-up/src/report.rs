@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn a_decision_can_be_searched_for_by_policy_and_by_cause() {
-        let decision = Decision {
+        let mut decision = Decision {
             id: DecisionId("d".to_owned()),
             scope: "org-1".parse().unwrap(),
             scope_name: "acme".to_owned(),
@@ -160,6 +160,7 @@ mod tests {
                 fuel: None,
             },
             fallback: Some(Fallback {
+                alarm: false,
                 cause: "trap".to_owned(),
                 message: "it broke".to_owned(),
                 level: Some(PolicyLevel::Default),
@@ -173,13 +174,18 @@ mod tests {
             edits: Vec::new(),
             notes: Vec::new(),
         };
-        let lines = told(&Happening::Decided(Box::new(decision)));
+        let lines = told(&Happening::Decided(Box::new(decision.clone())));
         assert_eq!(lines[0]["happening"], "decided");
         assert_eq!(lines[0]["level"], "WARN");
         assert_eq!(lines[0]["timestamp"], "2023-11-14T22:13:20Z");
         assert_eq!(lines[0]["by"]["level"], "built-in");
         assert_eq!(lines[0]["fallback"]["cause"], "trap");
         assert_eq!(lines[1]["PolicyFallbacks"], 1);
+        assert_eq!(lines.len(), 2);
+        decision.fallback.as_mut().unwrap().alarm = true;
+        let lines = told(&Happening::Decided(Box::new(decision)));
+        assert_eq!(lines[0]["level"], "ERROR");
+        assert_eq!(lines[2]["PolicyAlarms"], 1);
     }
 
     #[test]

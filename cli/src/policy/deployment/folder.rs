@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use stoker_admission::trial::InProcess;
 use stoker_admission::{Admission, AdmissionPorts, AdmissionSettings, Report, Task};
 use stoker_core::ids::Deployment;
-use stoker_core::ports::{AdmissionStore, PolicyStore, PolicyUploads};
+use stoker_core::ports::{AdmissionStore, PolicyUploads};
 use stoker_local::{FolderPolicies, FolderUploads, LocalSigner, SystemClock};
 use stoker_policy::Limits;
 use stoker_policy::artifact::PublicKeys;

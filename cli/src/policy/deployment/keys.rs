@@ -70,7 +70,7 @@ mod tests {
         let (head, tail) = KEY.split_at(64);
         let pem = format!("{BEGIN}\n{head}\n{tail}\n-----END PUBLIC KEY-----\n");
         for bytes in [&der[..], KEY.as_bytes(), pem.as_bytes()] {
-            assert_eq!(of(bytes).unwrap(), [der.clone()]);
+            assert_eq!(of(bytes).unwrap(), std::slice::from_ref(&der));
         }
         assert_eq!(of(pem.repeat(2).as_bytes()).unwrap().len(), 2);
     }

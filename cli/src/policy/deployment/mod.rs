@@ -34,7 +34,7 @@ pub(super) struct PlaceArgs {
     #[arg(long, value_name = "DIR", default_value = folder::DATA)]
     data: PathBuf,
     /// The policies bucket of a deployment on AWS; credentials, region and endpoint are found as the AWS
-    /// CLI finds them [env: POLICIES_BUCKET, unless there is --policies].
+    /// CLI finds them (or `POLICIES_BUCKET` in the environment, unless there is --policies).
     // Not clap's own `env`: a variable that is set once and for all must not conflict with `--policies`.
     #[arg(long, value_name = "BUCKET")]
     bucket: Option<String>,

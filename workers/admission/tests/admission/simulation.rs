@@ -162,12 +162,11 @@ impl History {
     }
 
     fn folder(&mut self) -> &'static str {
-        *self.draw.pick::<&'static str>(&FOLDERS)
+        self.draw.pick::<&'static str>(&FOLDERS)
     }
 
     fn file(&mut self) -> &'static str {
-        *self
-            .draw
+        self.draw
             .pick::<&'static str>(&["policy.wasm", "settings.json"])
     }
 
@@ -358,8 +357,7 @@ impl History {
                     .map(|digest| stored(paths::settings(&digest))),
             )
         });
-        let chain: Vec<(Option<Vec<u8>>, Option<Vec<u8>>)> =
-            std::iter::once(own).chain(broader).collect();
+        let chain: Vec<Held> = std::iter::once(own).chain(broader).collect();
         if let Some(policy) = &chain[0].0
             && !matches!(stand_in::component(policy), Component::Policy { .. })
         {
@@ -388,11 +386,11 @@ impl History {
     }
 }
 
+/// A folder's policy and settings.
+type Held = (Option<Vec<u8>>, Option<Vec<u8>>);
+
 /// The settings of a decision, merged; none if one of the files can't be used.
-fn merged(
-    chain: &[(Option<Vec<u8>>, Option<Vec<u8>>)],
-    decision: Decision,
-) -> Option<Map<String, Value>> {
+fn merged(chain: &[Held], decision: Decision) -> Option<Map<String, Value>> {
     let mut all = Map::new();
     for (_, settings) in chain.iter().rev() {
         let Some(settings) = settings else { continue };

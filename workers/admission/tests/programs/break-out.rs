@@ -5,6 +5,7 @@
 // This is a test.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+use std::fmt::Write as _;
 use std::io::Write as _;
 use std::net::{TcpStream, UdpSocket};
 use std::os::unix::net::UnixStream;
@@ -37,10 +38,32 @@ fn main() {
         .filter(|&file| is_open(file))
         .map(|file| file.to_string())
         .collect();
+    let mut told = format!("environment: {environment}; files: {}", files.join(" "));
+    for (way, attempt) in ways(parent) {
+        let outcome = match attempt() {
+            Ok(()) => "REACHED".to_owned(),
+            Err(error) => format!("refused ({error})"),
+        };
+        write!(told, "; {way}: {outcome}").unwrap();
+    }
+    let frame = serde_json::json!({
+        "refused": {"about": "policy.wasm", "cause": "break-out", "message": told}
+    })
+    .to_string();
+    let mut out = std::io::stdout();
+    out.write_all(&u32::try_from(frame.len()).unwrap().to_le_bytes())
+        .unwrap();
+    out.write_all(frame.as_bytes()).unwrap();
+    out.flush().unwrap();
+}
+
+/// What is tried.
+#[allow(clippy::too_many_lines)]
+fn ways(parent: u32) -> Vec<Way> {
     let said = |error: &dyn std::fmt::Display| error.to_string();
     let parent_s_memory = format!("/proc/{parent}/mem");
     let parent_s_environment = format!("/proc/{parent}/environ");
-    let ways: Vec<Way> = vec![
+    vec![
         (
             "reads a file",
             Box::new(move || {
@@ -133,22 +156,5 @@ fn main() {
                     .map_err(|e| said(&e))
             }),
         ),
-    ];
-    let mut told = format!("environment: {environment}; files: {}", files.join(" "));
-    for (way, attempt) in ways {
-        let outcome = match attempt() {
-            Ok(()) => "REACHED".to_owned(),
-            Err(error) => format!("refused ({error})"),
-        };
-        told.push_str(&format!("; {way}: {outcome}"));
-    }
-    let frame = serde_json::json!({
-        "refused": {"about": "policy.wasm", "cause": "break-out", "message": told}
-    })
-    .to_string();
-    let mut out = std::io::stdout();
-    out.write_all(&u32::try_from(frame.len()).unwrap().to_le_bytes())
-        .unwrap();
-    out.write_all(frame.as_bytes()).unwrap();
-    out.flush().unwrap();
+    ]
 }

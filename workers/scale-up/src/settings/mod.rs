@@ -195,6 +195,8 @@ mod tests {
 
     const CLASSES: &str = r#"[{"name":"small","labels":["linux"],"launch_template":"lt-1","maximum":5,"spot_price":0.03}]"#;
 
+    const KEY: &str = "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAELX/4d6wmAfDYvU5IysJghvh66iT1MwRqJpV8pYpyX8JjfV0zBkRllmrz48QmvMQx1WYcRjX5DDuKztpOG1kigw==";
+
     fn enough() -> HashMap<&'static str, &'static str> {
         HashMap::from([
             ("DEPLOYMENT", "ci"),
@@ -206,9 +208,20 @@ mod tests {
                 "https://sqs.eu-west-1.amazonaws.com/1/act.fifo",
             ),
             ("POLICIES_BUCKET", "policies"),
+            ("POLICY_PUBLIC_KEYS", KEY),
             ("GITHUB_APP_ID_PARAMETER", "/stoker/app-id"),
             ("GITHUB_APP_PRIVATE_KEY_PARAMETER", "/stoker/app-key"),
         ])
+    }
+
+    #[test]
+    fn only_where_policies_decide_a_key_is_needed() {
+        let mut variables = enough();
+        variables.remove("POLICY_PUBLIC_KEYS");
+        let told = read(&variables).unwrap_err().to_string();
+        assert!(told.contains("POLICY_PUBLIC_KEYS"), "{told}");
+        variables.insert("POLICY_MODE", "built-in");
+        assert!(read(&variables).is_ok());
     }
 
     fn read(variables: &HashMap<&str, &str>) -> Result<Settings, SettingsError> {
@@ -232,7 +245,8 @@ mod tests {
         assert_eq!(settings.policies.limits, SizeClass::Small.limits());
         assert_eq!(settings.operation.jobs_shown, JOBS_SHOWN);
         assert_eq!(settings.policies.on_failure, OnFailure::BuiltIn);
-        assert_eq!(settings.policies_prefix, "policies/");
+        assert_eq!(settings.policies_prefix, "");
+        assert_eq!(settings.trust.revalidate, 15);
         assert_eq!(settings.operation.guards, Guards::default());
         assert_eq!(settings.kms_key, None);
         let instance = "i-0a".parse().unwrap();
