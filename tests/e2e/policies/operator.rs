@@ -63,9 +63,6 @@ async fn a_policy_is_published_refused_listed_and_taken_back_from_a_terminal() {
 
     let history = run(&["history", "--scope", "default"]).await;
     assert!(history.status.success(), "{history:?}");
-    assert!(
-        said(&history)
-            .to_string()
-            .contains("julia took default back")
-    );
+    let told = said(&history).to_string();
+    assert!(told.contains("julia took default back"), "{told}");
 }
