@@ -296,14 +296,19 @@ fn merged_settings_are_shown_with_the_folder_that_each_value_is_from() {
     assert_eq!(scale_down["origins"], json!({"/idle_seconds": "default"}));
     assert_eq!(acme["decides"]["sync"]["folder"], "default");
 
-    // An idle stock is nobody's but its owner's.
+    // With runners of its own, a repository has no part in its organisation's idle stock; for its jobs in the
+    // organisation's scope it changes what it names.
     let app = deployment.show("acme/app");
+    let scale_up = &app["decides"]["scale-up"];
+    assert_eq!(scale_up["settings"], json!({"max_runners": 7}));
     assert_eq!(
-        app["tunes"]["scale-up"]["settings"],
-        json!({"max_runners": 7})
+        scale_up["origins"],
+        json!({"/max_runners": "repos/acme/app"})
     );
-    let origins = json!({"/max_runners": "repos/acme/app"});
-    assert_eq!(app["tunes"]["scale-up"]["origins"], origins);
+    let tunes = &app["tunes"]["scale-up"];
+    assert_eq!(tunes["settings"], json!({"max_runners": 7, "idle": idle}));
+    let origins = json!({"/idle": "orgs/acme", "/max_runners": "repos/acme/app"});
+    assert_eq!(tunes["origins"], origins);
     let other = deployment.show("acme/other");
     let scale_up = &other["decides"]["scale-up"];
     assert_eq!(scale_up["folder"], "orgs/acme");

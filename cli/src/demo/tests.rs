@@ -45,7 +45,8 @@ async fn a_policy_that_does_not_load_is_told_and_the_demo_fails() {
     std::fs::write(folder.path().join("default/policy.wasm"), b"no wasm").unwrap();
     let (well, text) = played(Some(folder.path().to_owned()), false).await;
     assert!(!well, "{text}");
-    assert!(text.contains("the policy did not decide"), "{text}");
+    assert!(text.contains("default is refused"), "{text}");
+    assert!(text.contains("not a WebAssembly component"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,20 +14,20 @@ use super::scope::Scope;
 use super::told::{self, Told};
 use crate::tell::Tone;
 
+/// What `stoker policy admit` does, at length.
+pub(super) const ADMIT: &str = "Have admission judge what is uploaded now, and show what it says of every folder. It does so \
+    by itself when something is uploaded, and every five minutes; this is for who does not want to wait \
+    after `aws s3 cp`, `aws s3 rm` or `cp`.";
+
 /// Arguments of `stoker policy admit`.
 #[derive(Debug, Clone, Args)]
-#[command(
-    long_about = "Have admission judge what is uploaded now, and show what it says of every folder. It does so \
-        by itself when something is uploaded, and every five minutes; this is for who does not want to wait \
-        after `aws s3 cp`, `aws s3 rm` or `cp`.",
-    after_help = "Examples:
+#[command(after_help = "Examples:
   stoker policy admit --policies policies/
   aws s3 cp policy.wasm s3://acme-stoker-policies/policies/orgs/acme/policy.wasm &&
     stoker policy admit --scope acme --bucket acme-stoker-policies
 
 Exit status: 0 nothing is refused (with --scope: there), 1 something is, or admission failed, 2 wrong
-arguments."
-)]
+arguments.")]
 pub struct AdmitArgs {
     /// Whose verdict counts for the exit status: `default`, OWNER, or OWNER/REPO; without it, everybody's.
     #[arg(long)]

@@ -72,6 +72,7 @@ pub(super) async fn run(args: &HistoryArgs) -> anyhow::Result<ExitCode> {
     let scope = args.scope.as_ref().map(|Scope(folder)| folder);
     let mut left = deployment.generations().await?;
     let mut shown = Vec::new();
+    let mut said = BTreeSet::new();
     let mut newer: Option<(PolicyGeneration, Archived)> = None;
     while shown.len() < args.limit.get() {
         let older = match left.pop() {
@@ -90,6 +91,7 @@ pub(super) async fn run(args: &HistoryArgs) -> anyhow::Result<ExitCode> {
                     let changes = changes(&published.document, before, scope);
                     if scope.is_none() || !changes.is_empty() {
                         tell(&told, published, &changes)?;
+                        tell_unverified(&told, &published.signature, &mut said)?;
                         let mut value = json!(PublicationView::of(published));
                         value["changed"] = json!(changes);
                         shown.push(value);
@@ -174,10 +176,21 @@ fn tell(told: &Told, published: &Published, changes: &[ChangeView]) -> std::io::
     for change in changes {
         told.more(&words(change))?;
     }
-    if let Signature::NotVerified(why) = &published.signature {
-        told.more(&format!("signature not verified: {why}"))?;
-    }
     Ok(())
+}
+
+/// Says that signatures were not verified, once for each reason.
+fn tell_unverified(
+    told: &Told,
+    signature: &Signature,
+    said: &mut BTreeSet<String>,
+) -> std::io::Result<()> {
+    match signature {
+        Signature::NotVerified(why) if said.insert(why.clone()) => {
+            told.more(&format!("signature not verified: {why}"))
+        }
+        Signature::NotVerified(_) | Signature::Verified => Ok(()),
+    }
 }
 
 fn words(change: &ChangeView) -> String {

@@ -48,11 +48,13 @@ pub enum PolicyCommand {
     /// Ask a component for one decision.
     Run(run::RunArgs),
     /// Publish a policy: check it, upload it, have it judged and activated.
+    #[command(long_about = publish::PUBLISH)]
     Publish(publish::PublishArgs),
     /// Publish settings.
     #[command(subcommand)]
     Settings(publish::SettingsCommand),
     /// Have what is uploaded judged now.
+    #[command(long_about = admit::ADMIT)]
     Admit(admit::AdmitArgs),
     /// What decides where, and what is refused.
     List(list::ListArgs),
@@ -61,8 +63,10 @@ pub enum PolicyCommand {
     /// What was published when, and why.
     History(history::HistoryArgs),
     /// Go back to what was published before.
+    #[command(long_about = republish::ROLLBACK)]
     Rollback(republish::RollbackArgs),
     /// Have the policy of one folder decide in another.
+    #[command(long_about = republish::PROMOTE)]
     Promote(republish::PromoteArgs),
 }
 

@@ -22,17 +22,18 @@ use crate::tell::Tone;
 /// The causes of refusals that other limits might not give.
 const LIMITS: [&str; 3] = ["too-large", "out-of-fuel", "out-of-memory"];
 
-/// Arguments of `stoker policy publish`.
-#[derive(Debug, Clone, Args)]
-#[command(
-    long_about = "Publish a policy: check it here as admission will, upload it, have it judged and activated, \
-        and show since when it decides.
+/// What `stoker policy publish` does, at length.
+pub(super) const PUBLISH: &str = "Publish a policy: check it here as admission will, upload it, have it judged and activated, \
+    and show since when it decides.
 
 What is refused changes nothing: what decided before goes on, and the reasons are shown. A policy is \
-        judged together with the settings.json of its folder, and both are activated together or not at \
-        all. With --settings the settings are uploaded first and the policy right after; should admission \
-        look in between, it judges the new settings with the old policy, and both anew a moment later.",
-    after_help = "Examples:
+    judged together with the settings.json of its folder, and both are activated together or not at \
+    all. With --settings the settings are uploaded first and the policy right after; should admission \
+    look in between, it judges the new settings with the old policy, and both anew a moment later.";
+
+/// Arguments of `stoker policy publish`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:
   stoker policy publish policy.wasm --scope acme --policies policies/
   stoker policy publish policy.wasm --scope acme/app --settings settings.json --bucket acme-stoker-policies
   stoker policy publish policy.wasm --scope default --bucket acme-stoker-policies --by ci --json
@@ -40,8 +41,7 @@ What is refused changes nothing: what decided before goes on, and the reasons ar
 Without this command: aws s3 cp policy.wasm s3://BUCKET/policies/orgs/acme/policy.wasm (docs/publishing.md).
 To withdraw a policy, delete it (aws s3 rm, or rm) and run `stoker policy admit`.
 
-Exit status: 0 it decides, 1 it is refused or something failed, 2 wrong arguments."
-)]
+Exit status: 0 it decides, 1 it is refused or something failed, 2 wrong arguments.")]
 pub struct PublishArgs {
     /// The component.
     #[arg(value_name = "FILE")]
@@ -67,22 +67,23 @@ pub struct PublishArgs {
 #[derive(Debug, Clone, Subcommand)]
 pub enum SettingsCommand {
     /// Publish a settings.json alone.
+    #[command(long_about = PUBLISH_SETTINGS)]
     Publish(PublishSettingsArgs),
 }
 
+/// What `stoker policy settings publish` does, at length.
+pub(super) const PUBLISH_SETTINGS: &str = "Publish a settings.json: upload it, have it judged with the policy that decides there, and \
+    show since when it applies. What is refused changes nothing.";
+
 /// Arguments of `stoker policy settings publish`.
 #[derive(Debug, Clone, Args)]
-#[command(
-    long_about = "Publish a settings.json: upload it, have it judged with the policy that decides there, and \
-        show since when it applies. What is refused changes nothing.",
-    after_help = "Examples:
+#[command(after_help = "Examples:
   stoker policy settings publish settings.json --scope acme --policies policies/
   stoker policy settings publish settings.json --scope acme/app --bucket acme-stoker-policies
 
 `stoker policy show --scope acme/app` shows what comes of all levels' settings.
 
-Exit status: 0 they apply, 1 they are refused or something failed, 2 wrong arguments."
-)]
+Exit status: 0 they apply, 1 they are refused or something failed, 2 wrong arguments.")]
 pub struct PublishSettingsArgs {
     /// The settings: JSON with `scale-up`, `scale-down` or `sync` in it.
     #[arg(value_name = "FILE")]

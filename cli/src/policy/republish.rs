@@ -14,22 +14,22 @@ use super::publish::ByArgs;
 use super::scope::Scope;
 use super::told::Told;
 
-/// Arguments of `stoker policy rollback`.
-#[derive(Debug, Clone, Args)]
-#[command(
-    long_about = "Go back in one folder: publish again, as a new generation, what was in it before (its policy \
-        and its settings), or what was in it in an earlier generation. Going back once more goes forward again.
+/// What `stoker policy rollback` does, at length.
+pub(super) const ROLLBACK: &str = "Go back in one folder: publish again, as a new generation, what was in it before (its policy \
+    and its settings), or what was in it in an earlier generation. Going back once more goes forward again.
 
 What is uploaded there is passed over from then on, until something else is put in its place: publishing the \
-        same file again counts.",
-    after_help = "Examples:
+    same file again counts.";
+
+/// Arguments of `stoker policy rollback`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:
   stoker policy rollback --scope acme --policies policies/
   stoker policy rollback --scope acme --to 20261125031415 --bucket acme-stoker-policies
 
 `stoker policy history --scope acme` lists the generations.
 
-Exit status: 0 it decides, 1 it is refused or something failed, 2 wrong arguments."
-)]
+Exit status: 0 it decides, 1 it is refused or something failed, 2 wrong arguments.")]
 pub struct RollbackArgs {
     /// Where: `default`, OWNER, or OWNER/REPO.
     #[arg(long)]
@@ -48,19 +48,19 @@ pub struct RollbackArgs {
     judge: JudgeArgs,
 }
 
+/// What `stoker policy promote` does, at length.
+pub(super) const PROMOTE: &str = "Promote a policy: have the one that is active in one folder decide in another, with the \
+    settings that are there. The very bytes that were admitted are published again; nothing is uploaded.
+
+What is uploaded in the other folder is passed over from then on, until something else is put in its place.";
+
 /// Arguments of `stoker policy promote`.
 #[derive(Debug, Clone, Args)]
-#[command(
-    long_about = "Promote a policy: have the one that is active in one folder decide in another, with the \
-        settings that are there. The very bytes that were admitted are published again; nothing is uploaded.
-
-What is uploaded in the other folder is passed over from then on, until something else is put in its place.",
-    after_help = "Examples:
+#[command(after_help = "Examples:
   stoker policy promote --from acme/app --to acme --policies policies/
   stoker policy promote --from acme --to default --bucket acme-stoker-policies --by julia
 
-Exit status: 0 it decides, 1 it is refused or something failed, 2 wrong arguments."
-)]
+Exit status: 0 it decides, 1 it is refused or something failed, 2 wrong arguments.")]
 pub struct PromoteArgs {
     /// Where the policy is: `default`, OWNER, or OWNER/REPO.
     #[arg(long, value_name = "SCOPE")]

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde::Serialize;
 use serde_json::json;
+use stoker_admission::Outcome;
 use stoker_core::plan::PolicyLevel;
 use stoker_core::policy_folder::PolicyFolder;
 use stoker_policy::Decision;
@@ -75,20 +76,23 @@ pub(super) async fn run(args: &ShowArgs) -> anyhow::Result<ExitCode> {
         told.gap()?;
         told.heading(decision.as_str(), "")?;
         match decides.get(&decision) {
-            None => told.say(
+            None => part.say(
                 Tone::Plain,
                 "policy",
                 "the built-in rules, without settings",
             )?,
-            Some(view) => tell(&told, folder, decision, view)?,
+            Some(view) => tell(&part, folder, decision, view)?,
         }
         if let Some(view) = tunes.get(&decision) {
             let text = "for its jobs, where its organisation has the runners:";
-            told.say(Tone::Plain, "tunes", text)?;
-            tell_settings(&told, view)?;
+            part.say(Tone::Plain, "tunes", text)?;
+            tell_settings(&part, view)?;
         }
     }
-    if record.is_some() || verdict.is_some() {
+    let judged = verdict
+        .as_ref()
+        .filter(|verdict| verdict.outcome != Outcome::Withdrawn);
+    if record.is_some() || judged.is_some() {
         told.gap()?;
         told.heading("files", "")?;
     }
@@ -97,7 +101,7 @@ pub(super) async fn run(args: &ShowArgs) -> anyhow::Result<ExitCode> {
             part.say(Tone::Plain, "accepted", &file)?;
         }
     }
-    if let Some(verdict) = &verdict {
+    if let Some(verdict) = judged {
         tell_verdict(&part, verdict)?;
     }
     let mut value = json!(PublicationView::of(&published));

@@ -55,7 +55,7 @@ fn ders(bytes: &[u8]) -> anyhow::Result<Vec<Vec<u8>>> {
 mod tests {
     use super::*;
 
-    const KEY: &str = "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEpFN1iRV9s4LMMXLCGbrx7tYZBrrZ6Jse6jXP2WqPsWzwLO6QZKgGQ0H2vHeiTHm7T0XnFB5oJ5GUnTKWFxBCVQ==";
+    const KEY: &str = "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAELX/4d6wmAfDYvU5IysJghvh66iT1MwRqJpV8pYpyX8JjfV0zBkRllmrz48QmvMQx1WYcRjX5DDuKztpOG1kigw==";
 
     fn of(bytes: &[u8]) -> anyhow::Result<Vec<Vec<u8>>> {
         let folder = tempfile::tempdir().unwrap();

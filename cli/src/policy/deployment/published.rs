@@ -30,7 +30,11 @@ pub(crate) struct Published {
 
 /// Whether who may has signed it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case", tag = "signature", content = "signature_problem")]
+#[serde(
+    rename_all = "kebab-case",
+    tag = "signature",
+    content = "signature_problem"
+)]
 pub(crate) enum Signature {
     /// It was verified.
     Verified,

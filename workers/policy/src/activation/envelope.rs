@@ -156,3 +156,31 @@ impl Activation {
         self.document.generation
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use stoker_core::ids::PolicyGeneration;
+
+    use super::*;
+
+    #[test]
+    fn a_document_is_read_without_the_key_and_trusted_by_nobody_for_that() {
+        let deployment: Deployment = "ci".parse().unwrap();
+        let document = Document {
+            generation: PolicyGeneration(7),
+            ..Document::empty()
+        };
+        let bytes = Unsigned::new(&deployment, &document)
+            .unwrap()
+            .signed(b"nobody's")
+            .unwrap();
+        let read = Unverified::read(&bytes).unwrap();
+        assert_eq!(
+            (read.deployment, read.document),
+            (deployment.clone(), document)
+        );
+        let verified = Activation::verify(&PublicKeys::default(), &deployment, &bytes);
+        assert!(verified.is_err());
+        assert!(Unverified::read(b"{}").is_err());
+    }
+}

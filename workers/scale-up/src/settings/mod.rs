@@ -282,6 +282,7 @@ mod tests {
                 "DEPLOYMENT",
                 "RUNNER_CLASSES",
                 "MAX_RUNNERS",
+                "POLICY_PUBLIC_KEYS",
                 "POLICIES_BUCKET",
                 "LEDGER_TABLE",
                 "ACT_QUEUE_URL",
@@ -291,7 +292,7 @@ mod tests {
         );
         assert!(
             told.to_string()
-                .starts_with("8 settings are wrong: DEPLOYMENT is not set")
+                .starts_with("9 settings are wrong: DEPLOYMENT is not set")
         );
     }
 
