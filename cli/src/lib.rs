@@ -28,6 +28,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the whole control plane in this process, with simulated instances.
+    #[command(long_about = up::UP)]
     Up(up::UpArgs),
     /// See the way of a job from webhook to runner, in under a minute.
     Demo(demo::DemoArgs),

@@ -13,14 +13,14 @@ use crate::operation::{OperationArgs, public_repositories};
 use crate::plane::{Observer, Plane, PlaneSettings};
 use crate::tell::{Teller, Times, Tone};
 
+/// What `stoker up --help` begins with.
+pub const UP: &str = "Run the whole control plane in this process: the webhook endpoint, the queues, the \
+    ledger (SQLite), the policies of a folder, and simulated instances. No AWS, no GitHub, no credentials. \
+    What it decides is what the deployment on AWS decides.";
+
 /// Arguments of `stoker up`.
 #[derive(Debug, Clone, Args)]
-#[command(
-    about = "Run the whole control plane in this process, with simulated instances",
-    long_about = "Run the whole control plane in this process: the webhook endpoint, the queues, the \
-        ledger (SQLite), the policies of a folder, and simulated instances. No AWS, no GitHub, no \
-        credentials. What it decides is what the deployment on AWS decides.",
-    after_help = "Environment (the same as the edge Worker's):
+#[command(after_help = "Environment (the same as the edge Worker's):
   GITHUB_WEBHOOK_SECRET            required: what webhooks are signed with
   GITHUB_WEBHOOK_SECRET_PREVIOUS   the secret before it, while it is rotated
   REPOSITORY_ALLOW_LIST            owners and repositories that may bring work (default: *)
@@ -31,8 +31,7 @@ use crate::tell::{Teller, Times, Tone};
 Examples:
   GITHUB_WEBHOOK_SECRET=hush stoker up
   GITHUB_WEBHOOK_SECRET=hush stoker up --policies policies/ --max-runners 4 --boot-seconds 5
-  GITHUB_WEBHOOK_SECRET=hush stoker up --data /var/lib/stoker --json"
-)]
+  GITHUB_WEBHOOK_SECRET=hush stoker up --data /var/lib/stoker --json")]
 pub struct UpArgs {
     /// Where to listen for POST /webhook and GET /healthz.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]

@@ -53,6 +53,13 @@ pub(super) async fn run(args: &AdmitArgs) -> anyhow::Result<ExitCode> {
     let text = format!("{} {what}", told::generation(report.generation));
     told.say(Tone::Good, "judged", &text)?;
     outcome::verdicts(&told, &report)?;
+    if report.left_out > 0 {
+        let text = format!(
+            "{} more folders stand as they did; `stoker policy list` has all",
+            report.left_out
+        );
+        told.more(&text)?;
+    }
     tell_misplaced(&told, &report.misplaced)?;
     outcome::alarms(&told, &report)?;
     let verdicts = report.verdicts.iter().map(|(folder, verdict)| {
@@ -67,6 +74,7 @@ pub(super) async fn run(args: &AdmitArgs) -> anyhow::Result<ExitCode> {
         "generation": report.generation,
         "published": report.published,
         "verdicts": verdicts.collect::<Vec<_>>(),
+        "left_out": report.left_out,
         "misplaced": report.misplaced,
         "alarms": report.alarms,
     }))?;
@@ -77,7 +85,10 @@ pub(super) async fn run(args: &AdmitArgs) -> anyhow::Result<ExitCode> {
             .any(|verdict| verdict.outcome.is_refusal()),
         Some(Scope(folder)) => match report.verdicts.get(folder) {
             Some(verdict) => verdict.outcome.is_refusal(),
-            None => bail!("nothing is in {folder}, and nothing was"),
+            None => match deployment.verdict(folder).await? {
+                Some(verdict) if report.left_out > 0 => verdict.outcome.is_refusal(),
+                _ => bail!("nothing is in {folder}, and nothing was"),
+            },
         },
     };
     Ok(if refused {

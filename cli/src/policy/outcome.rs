@@ -63,7 +63,12 @@ pub(super) async fn tell(
     report: &Report,
     wanted: &Wanted,
 ) -> anyhow::Result<ExitCode> {
-    let verdict = report.verdicts.get(folder).with_context(|| {
+    let verdict = match report.verdicts.get(folder) {
+        Some(verdict) => Some(verdict.clone()),
+        None if report.left_out > 0 => deployment.verdict(folder).await?,
+        None => None,
+    };
+    let verdict = &verdict.with_context(|| {
         format!(
             "admission found nothing in {folder}: does it look into the same place? `stoker policy list` \
              shows what it knows of"

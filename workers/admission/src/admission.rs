@@ -5,7 +5,6 @@
 //! leaves a consistent pointer, and the next round does what was left. Of several at once one moves the
 //! pointer; the others begin anew with what it published.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use stoker_core::ids::{ArtifactDigest, Deployment, PolicyGeneration};
@@ -14,12 +13,12 @@ use stoker_core::ports::{
     AdmissionStore, Clock, PolicySigner, PolicyStoreError, PolicyUploads, SignerError,
 };
 use stoker_policy::Limits;
-use stoker_policy::activation::{Activation, Own, PassedOver, Piece};
+use stoker_policy::activation::{Activation, Own, Piece};
 use stoker_policy::artifact::PublicKeys;
 use stoker_policy::engine::Configuration;
 use thiserror::Error;
 
-use crate::assemble::{Assembled, Files, Republished, assemble};
+use crate::assemble::{Assembled, Republished, assemble};
 use crate::base::Base;
 use crate::inspect::Inspection;
 use crate::judge::{Judge, JudgeError};
@@ -132,10 +131,12 @@ impl Admission {
         let base = self.base().await?;
         let view = View::of(self.uploads.list().await?);
         let mut inspection = Inspection::new(self, &base.document);
-        let files = self.files(&base, &view, hints, &mut inspection).await;
-        if inspection.outdated {
+        let files = self
+            .files(&base.document, &view, hints, &mut inspection)
+            .await;
+        let Some(files) = files else {
             return Ok(None);
-        }
+        };
         let republished = match task {
             Task::Sweep => None,
             Task::Republish { folder, source, .. } => {
@@ -147,8 +148,9 @@ impl Admission {
             }
         };
         let recalled = inspection.recall(&base.document, &files).await?;
-        let generation = base.document.generation.next(self.clock.now());
-        let assembled = loop {
+        let (generation, assembled) = loop {
+            // As late as can be: what was published meanwhile is below it, whatever the pointer says.
+            let generation = base.document.generation.next(self.clock.now());
             let assembled = assemble(
                 &base.document,
                 generation,
@@ -159,7 +161,7 @@ impl Admission {
             );
             inspection.want_machine_code(&assembled);
             if inspection.known.wanted.is_empty() {
-                break assembled;
+                break (generation, assembled);
             }
             inspection.find_out().await?;
         };
@@ -174,9 +176,11 @@ impl Admission {
         } else {
             base.document.generation
         };
-        let (verdicts, news) = self.tell(&files, &assembled, active).await?;
+        let before = std::mem::take(&mut inspection.verdicts);
+        let (verdicts, news) = self.tell(&files, &assembled, active, before).await?;
         self.tell_misplaced(&view.misplaced).await?;
         Ok(Some(Report {
+            left_out: 0,
             generation: active,
             published,
             verdicts,
@@ -196,46 +200,6 @@ impl Admission {
     /// The key that signs now, as readers have it.
     pub(crate) async fn signing_key(&self) -> Result<PublicKeys, SignerError> {
         Ok(PublicKeys::new([self.signer.public_key().await?]))
-    }
-
-    /// What is in each folder, by digest: what was accepted in the same version is known, all else is
-    /// read.
-    async fn files(
-        &self,
-        base: &Base,
-        view: &View,
-        hints: &[Hint],
-        inspection: &mut Inspection<'_>,
-    ) -> BTreeMap<PolicyFolder, Files> {
-        let mut files = BTreeMap::new();
-        for (folder, uploaded) in &view.folders {
-            let before = base.document.folders.get(folder).map(|record| &record.own);
-            let version = |upload: &Option<stoker_core::ports::Upload>| {
-                upload.as_ref().map(|upload| upload.version.clone())
-            };
-            let mut found = Files {
-                versions: PassedOver {
-                    policy: version(&uploaded.policy),
-                    settings: version(&uploaded.settings),
-                },
-                ..Files::default()
-            };
-            let known = before.and_then(|own| own.policy.as_ref());
-            found.own.policy = inspection
-                .policy(uploaded.policy.as_ref(), known, hints, &mut found.problems)
-                .await;
-            let known = before.and_then(|own| own.settings.as_ref());
-            found.own.settings = inspection
-                .settings(
-                    uploaded.settings.as_ref(),
-                    known,
-                    hints,
-                    &mut found.problems,
-                )
-                .await;
-            files.insert(folder.clone(), found);
-        }
-        files
     }
 
     /// What a folder is to be again.
@@ -283,8 +247,16 @@ impl Admission {
                 };
                 let mut archived = self.archived_after(PolicyGeneration(0)).await?;
                 while let Some(path) = archived.pop() {
-                    let Some((activation, _)) = self.archived(&path).await? else {
-                        continue;
+                    let activation = match self.archived(&path).await {
+                        Ok(Some((activation, _))) => activation,
+                        Ok(None) => continue,
+                        // A key that is trusted no more signed it: what is further back may be newer.
+                        Err(AdmissionError::Archive { path, problem }) => {
+                            let alarm = format!("{path} is not gone back to: {problem}");
+                            inspection.alarms.push(alarm);
+                            continue;
+                        }
+                        Err(error) => return Err(error),
                     };
                     let own = own_in(&activation);
                     if digests(&own) != digests(&now) {

@@ -242,7 +242,13 @@ impl Assembly<'_> {
         for entry in record.scope.values_mut() {
             entry.previous.take_if(|previous| deleted(previous.level));
         }
-        self.assembled.folders.insert(folder.clone(), record);
+        // Its organisation's policy may be another now, which is shown only what it accepts.
+        let own = record.own.clone();
+        record.tunes = Decision::ALL
+            .into_iter()
+            .filter_map(|decision| Some((decision, self.tunes(folder, &own, decision).ok()??)))
+            .collect();
+        self.insert(folder, record);
     }
 
     /// Whether a policy is accepted in the broader folder of that level.
@@ -260,13 +266,19 @@ impl Assembly<'_> {
         (scope, tunes): Decides,
         passed_over: Option<PassedOver>,
     ) {
-        let mut record = FolderRecord {
+        let record = FolderRecord {
             own,
             scope,
             tunes,
             changed: self.generation,
             passed_over,
         };
+        self.insert(folder, record);
+    }
+
+    /// Takes a record up, as changed now if it is another than it was.
+    fn insert(&mut self, folder: &PolicyFolder, mut record: FolderRecord) {
+        record.changed = self.generation;
         if let Some(before) = self.base.folders.get(folder) {
             let same = FolderRecord {
                 changed: before.changed,

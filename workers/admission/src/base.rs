@@ -62,8 +62,8 @@ impl Admission {
             tag,
             document: active.map_or_else(Document::empty, |active| active.document().clone()),
             bytes: pointer.filter(|_| found > PolicyGeneration(0)),
-            // Nothing is what was never published, and need not be signed.
-            stands: current || (found == PolicyGeneration(0) && alarms.is_empty()),
+            // That nothing decides is published too: who remembers a store that was lost takes it up.
+            stands: current,
             alarms,
         })
     }

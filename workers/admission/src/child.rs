@@ -10,6 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use stoker_core::ids::ArtifactDigest;
 use stoker_policy::Limits;
 use stoker_policy::engine::Configuration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -26,6 +27,10 @@ pub const ARGUMENT: &str = "try-component";
 /// How long a child may take for one answer beyond its CPU time, which is what limits it: it may have to
 /// wait for a processor.
 const PATIENCE: u64 = 60;
+
+/// How many questions are in one frame: with the largest settings that there may be it has a quarter of
+/// [`protocol::LARGEST_FRAME`].
+const AT_ONCE: usize = 128;
 
 /// How much is kept of what a dying child says.
 const LAST_WORDS: u64 = 4 << 10;
@@ -102,14 +107,15 @@ impl Judge for InChild {
             OpenedFrame::Unable(why) => Err(JudgeError::Unable(why)),
             OpenedFrame::Refused(problem) => Ok(Opened::Refused(problem)),
             OpenedFrame::Opened { about, code } => {
+                // What the child says is the word of whoever may have taken it over.
+                let lies = |what: &str| JudgeError::Killed(format!("it told {what}"));
                 if code.engine != self.configuration.id() || code.bytes > LARGEST_CODE {
-                    let told = format!(
-                        "the child compiled {} bytes for the engine {}",
-                        code.bytes, code.engine
-                    );
-                    return Err(JudgeError::Unable(told));
+                    return Err(lies("of machine code that nobody asked for"));
                 }
                 let native = process.hear_bytes(code.bytes).await?;
+                if ArtifactDigest::of(&native) != code.digest {
+                    return Err(lies("another digest than its machine code has"));
+                }
                 Ok(Opened::Open {
                     about,
                     code,
@@ -124,8 +130,11 @@ impl Judge for InChild {
 #[async_trait]
 impl Trying for Process {
     async fn ask(&mut self, questions: Vec<Question>) -> Result<Vec<Answer>, JudgeError> {
-        let ask: Ask = questions;
-        let answers: Answers = self.say_and_hear(&ask, &[]).await?;
+        let mut answers = Answers::new();
+        for ask in questions.chunks(AT_ONCE) {
+            let heard: Answers = self.say_and_hear(&ask, &[]).await?;
+            answers.extend(heard);
+        }
         Ok(answers)
     }
 }
@@ -231,6 +240,8 @@ pub fn protect_this_process() -> io::Result<()> {
 /// What the child does: confines itself, takes up one component, answers what it is asked, and ends with
 /// whoever asks.
 pub fn run() -> ExitCode {
+    // Its words are told with the refusal; standard error is read when it dies, and may be full by then.
+    std::panic::set_hook(Box::new(|_| {}));
     match answer() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -1,23 +1,25 @@
-//! Finding out what is not known: reading uploads, and having components compiled and tried.
+//! Finding out what is not known: reading what was told and admitted, and having components compiled and
+//! tried.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use futures::future::FutureExt as _;
 use serde::{Deserialize, Serialize};
 use stoker_core::ids::ArtifactDigest;
 use stoker_core::policy_folder::PolicyFolder;
-use stoker_core::ports::{Fetched, PolicyStoreError, Upload};
+use stoker_core::ports::{Fetched, PolicyStoreError};
 use stoker_policy::Failure;
-use stoker_policy::activation::{Document, NativeCode, Piece, PolicyRecord, paths};
+use stoker_policy::activation::{Document, NativeCode, PolicyRecord, paths};
 
 use crate::admission::{Admission, AdmissionError, named};
 use crate::assemble::{Assembled, Files, Recalled};
+use crate::at_once;
 use crate::judge::{JudgeError, Opened, Question, Trying};
 use crate::knowledge::{Component, Knowledge};
 use crate::problem::Problem;
-use crate::task::Hint;
 use crate::verdict::{Context, Verdict};
-use crate::view::{POLICY, SETTINGS, SETTINGS_READ};
+use crate::view::File;
 
 /// What was found out in one round.
 pub(crate) struct Inspection<'a> {
@@ -28,10 +30,13 @@ pub(crate) struct Inspection<'a> {
     /// Machine code that was made in this round.
     natives: HashMap<ArtifactDigest, (NativeCode, Vec<u8>)>,
     policies: HashMap<ArtifactDigest, Box<dyn Trying>>,
+    /// What had been told of folders, as far as that was looked at; none: nothing.
+    pub(crate) verdicts: Verdicts,
     pub(crate) alarms: Vec<String>,
-    /// Something was uploaded while it was looked at: the round begins anew.
-    pub(crate) outdated: bool,
 }
+
+/// What was told of folders.
+pub(crate) type Verdicts = BTreeMap<PolicyFolder, Option<Verdict>>;
 
 /// That a component killed the process that tried it.
 #[derive(Serialize, Deserialize)]
@@ -51,131 +56,54 @@ impl<'a> Inspection<'a> {
             components: HashMap::new(),
             natives: HashMap::new(),
             policies: HashMap::new(),
+            verdicts: Verdicts::new(),
             alarms: Vec::new(),
-            outdated: false,
         }
     }
 
-    /// A folder's policy, by digest.
-    pub(crate) async fn policy(
-        &mut self,
-        upload: Option<&Upload>,
-        before: Option<&Piece>,
-        hints: &[Hint],
-        problems: &mut Vec<Problem>,
-    ) -> Option<Piece> {
-        let upload = upload?;
-        if let Some(before) = before.filter(|before| before.version == upload.version) {
-            return Some(before.clone());
-        }
-        let limit = self.admission.settings.limits.component_bytes;
-        let size = usize::try_from(upload.size).unwrap_or(usize::MAX);
-        if size > limit {
-            problems.push(Problem::of(POLICY, &Failure::TooLarge { size, limit }));
-            return None;
-        }
-        let (piece, bytes) = self.read(upload, hints, POLICY, problems).await?;
-        self.components
-            .insert(piece.digest.clone(), Arc::new(bytes));
-        Some(piece)
-    }
-
-    /// A folder's settings, by digest.
-    pub(crate) async fn settings(
-        &mut self,
-        upload: Option<&Upload>,
-        before: Option<&Piece>,
-        hints: &[Hint],
-        problems: &mut Vec<Problem>,
-    ) -> Option<Piece> {
-        let upload = upload?;
-        if let Some(before) = before.filter(|before| before.version == upload.version) {
-            return Some(before.clone());
-        }
-        if upload.size > SETTINGS_READ {
-            let failure = Failure::Settings {
-                path: upload.path.clone(),
-                problem: format!("the file has {} bytes and may have 65536", upload.size),
-            };
-            problems.push(Problem::of(SETTINGS, &failure));
-            return None;
-        }
-        let (piece, bytes) = self.read(upload, hints, SETTINGS, problems).await?;
-        self.known.text_is(bytes.into());
-        Some(piece)
-    }
-
-    async fn read(
-        &mut self,
-        upload: &Upload,
-        hints: &[Hint],
-        file: &str,
-        problems: &mut Vec<Problem>,
-    ) -> Option<(Piece, Vec<u8>)> {
-        let read = match self.admission.uploads.read(upload).await {
-            Ok(Some(read)) => read,
-            Ok(None) => {
-                self.outdated = true;
-                return None;
+    /// Remembers what was read of an upload.
+    pub(crate) fn uploaded(&mut self, file: File, digest: &ArtifactDigest, bytes: Vec<u8>) {
+        match file {
+            File::Policy => {
+                self.components.insert(digest.clone(), Arc::new(bytes));
             }
-            // One that can't be read is its folder's matter, and nobody else's.
-            Err(error) => {
-                problems.push(Problem {
-                    about: file.to_owned(),
-                    cause: "unreadable".to_owned(),
-                    message: format!("{error}; the next sweep tries again"),
-                });
-                return None;
+            File::Settings => {
+                self.known.text_is(bytes.into());
             }
-        };
-        let seen = hints
-            .iter()
-            .find(|hint| hint.path == upload.path && hint.version == upload.version);
-        let by = seen.map(|hint| hint.by.clone()).or_else(|| {
-            read.by
-                .map(|claimed| format!("{claimed} (says the upload)"))
-        });
-        let piece = Piece {
-            digest: ArtifactDigest::of(&read.bytes),
-            version: upload.version.clone(),
-            at: upload.at,
-            by: by.map(stoker_policy::tame),
-        };
-        Some((piece, read.bytes))
+        }
     }
 
     /// Recalls what was refused before, where an upload is not what is active.
     pub(crate) async fn recall(
-        &self,
+        &mut self,
         base: &Document,
         files: &BTreeMap<PolicyFolder, Files>,
     ) -> Result<BTreeMap<PolicyFolder, Recalled>, PolicyStoreError> {
-        let mut recalled = BTreeMap::new();
-        for (folder, found) in files {
-            // What goes on as it was needs no look at what was written of it, unless it is held back:
-            // then it is tried again, which is told by the policies that are kept for it.
-            let own = base.folders.get(folder).map(|record| &record.own);
-            let before = base.folders.get(folder);
-            let broader = before.is_some_and(|record| {
+        // What goes on as it was needs no look at what was written of it, unless a broader policy decides
+        // there: then it may be held back.
+        let is_quiet = |folder: &PolicyFolder, found: &Files| {
+            base.folders.get(folder).is_some_and(|record| {
                 let level = folder.level();
-                record.scope.values().any(|entry| entry.pair.level != level)
-            });
-            if own == Some(&found.own) && !broader {
-                continue;
-            }
-            let verdict = self.admission.verdict(folder).await?;
-            let context = self.admission.context();
-            let Some(verdict) = verdict
-                .filter(|verdict| verdict.outcome.is_refusal() && verdict.context == context)
-            else {
-                continue;
-            };
-            if let Some(inputs) = verdict.inputs {
-                let problems = verdict.problems;
-                recalled.insert(folder.clone(), Recalled { inputs, problems });
-            }
-        }
-        Ok(recalled)
+                let mut entries = record.scope.values();
+                record.own == found.own && entries.all(|entry| entry.pair.level == level)
+            })
+        };
+        let told = files
+            .iter()
+            .filter(|(folder, found)| !is_quiet(folder, found));
+        self.verdicts = self
+            .admission
+            .verdicts(told.map(|(folder, _)| folder))
+            .await?;
+        let context = self.admission.context();
+        let refusals = self.verdicts.iter().filter_map(|(folder, verdict)| {
+            let verdict = verdict.as_ref()?;
+            let stands = verdict.outcome.is_refusal() && verdict.context == context;
+            let inputs = verdict.inputs.clone().filter(|_| stands)?;
+            let problems = verdict.problems.clone();
+            Some((folder.clone(), Recalled { inputs, problems }))
+        });
+        Ok(refusals.collect())
     }
 
     /// Wants machine code for the engine at hand of every policy that is to be named.
@@ -197,8 +125,13 @@ impl<'a> Inspection<'a> {
     /// Finds out what is wanted.
     pub(crate) async fn find_out(&mut self) -> Result<(), AdmissionError> {
         let wanted = std::mem::take(&mut self.known.wanted);
-        for digest in wanted.texts {
-            self.find_text(&digest).await?;
+        let mut texts = Vec::new();
+        for digest in &wanted.texts {
+            texts.push(self.text(digest).boxed());
+        }
+        let texts: Vec<_> = at_once(texts).await;
+        for text in texts {
+            self.known.text_is(text?.into());
         }
         for (digest, questions) in wanted.components {
             self.find_component(&digest, questions.into_iter().collect())
@@ -207,11 +140,8 @@ impl<'a> Inspection<'a> {
         Ok(())
     }
 
-    async fn find_text(&mut self, digest: &ArtifactDigest) -> Result<(), AdmissionError> {
-        let path = paths::settings(digest);
-        let bytes = self.object(&path, digest).await?;
-        self.known.text_is(bytes.into());
-        Ok(())
+    async fn text(&self, digest: &ArtifactDigest) -> Result<Vec<u8>, PolicyStoreError> {
+        self.object(&paths::settings(digest), digest).await
     }
 
     async fn find_component(
@@ -239,7 +169,7 @@ impl<'a> Inspection<'a> {
 
     /// Refuses a component; one that is active stays known by what it is, and lacks its machine code.
     fn refuse(&mut self, digest: &ArtifactDigest, failure: &Failure) {
-        self.refused(digest, Problem::of(POLICY, failure));
+        self.refused(digest, Problem::of(File::Policy.name(), failure));
     }
 
     fn refused(&mut self, digest: &ArtifactDigest, problem: Problem) {
@@ -306,12 +236,11 @@ impl<'a> Inspection<'a> {
                 }
                 Ok(Ok(()))
             }
-            Ok(_) => Ok(Err(JudgeError::Unable(
-                "it did not answer every question".to_owned(),
-            ))),
-            Err(error) => {
+            answered => {
                 self.policies.remove(digest);
-                Ok(Err(error))
+                // Who took the process over is refused, and holds up nobody else.
+                let not_all = JudgeError::Killed("it did not answer every question".to_owned());
+                Ok(Err(answered.err().unwrap_or(not_all)))
             }
         }
     }
@@ -379,11 +308,26 @@ impl<'a> Inspection<'a> {
 }
 
 impl Admission {
-    /// What was last thought of a folder. One that can't be read is none: it is written anew.
-    pub(crate) async fn verdict(
+    /// What was last thought of folders.
+    pub(crate) async fn verdicts<'f>(
         &self,
-        folder: &PolicyFolder,
-    ) -> Result<Option<Verdict>, PolicyStoreError> {
+        folders: impl Iterator<Item = &'f PolicyFolder>,
+    ) -> Result<Verdicts, PolicyStoreError> {
+        let folders: Vec<&PolicyFolder> = folders.collect();
+        let mut reads = Vec::new();
+        for folder in &folders {
+            reads.push(self.verdict(folder).boxed());
+        }
+        let read = at_once(reads).await.into_iter();
+        folders
+            .into_iter()
+            .zip(read)
+            .map(|(folder, verdict)| Ok((folder.clone(), verdict?)))
+            .collect()
+    }
+
+    /// What was last thought of a folder. One that can't be read is none: it is written anew.
+    async fn verdict(&self, folder: &PolicyFolder) -> Result<Option<Verdict>, PolicyStoreError> {
         match self.store.fetch(&paths::verdict(folder), None).await? {
             Fetched::Found { bytes, .. } => Ok(serde_json::from_slice(&bytes).ok()),
             Fetched::Absent | Fetched::Unchanged => Ok(None),

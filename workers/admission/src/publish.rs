@@ -1,12 +1,12 @@
 //! The effects of a round, in the order in which they are safe: what the next document names, the
 //! document before it, the pointer; and then what is told of it.
 
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use futures::future::FutureExt as _;
 use stoker_core::ids::{ArtifactDigest, PolicyGeneration};
 use stoker_core::policy_folder::PolicyFolder;
-use stoker_core::ports::{PolicyStoreError, Replaced};
+use stoker_core::ports::{Fetched, PolicyStoreError, Replaced};
 use stoker_policy::activation::document::SCHEMA;
 use stoker_policy::activation::{
     Document, FolderRecord, PolicyRecord, SettingsRef, Unsigned, paths,
@@ -14,8 +14,9 @@ use stoker_policy::activation::{
 
 use crate::admission::{Admission, AdmissionError, named};
 use crate::assemble::{Assembled, Files, Standing};
+use crate::at_once;
 use crate::base::Base;
-use crate::inspect::Inspection;
+use crate::inspect::{Inspection, Verdicts};
 use crate::knowledge::Component;
 use crate::problem::Problem;
 use crate::task::{Source, Task};
@@ -102,21 +103,26 @@ impl Admission {
         inspection: &Inspection<'_>,
     ) -> Result<(), PolicyStoreError> {
         let known = texts(&base.document.folders);
+        let mut objects: Vec<(String, &[u8])> = Vec::new();
         for digest in texts(&document.folders).difference(&known) {
             if let Some(text) = inspection.known.known_text(digest) {
-                self.store.create(&paths::settings(digest), text).await?;
+                objects.push((paths::settings(digest), text));
             }
         }
         for digest in document.policies.keys() {
-            // Also where it is active already: it may be there in another's name only.
             if let Some(component) = inspection.read_component(digest) {
-                let path = paths::component(digest);
-                self.store.create(&path, component).await?;
+                objects.push((paths::component(digest), component));
             }
             if let Some((code, native)) = inspection.native(digest) {
-                let path = paths::native(&code.engine, &code.digest);
-                self.store.create(&path, native).await?;
+                objects.push((paths::native(&code.engine, &code.digest), native));
             }
+        }
+        let mut writes = Vec::new();
+        for (path, bytes) in &objects {
+            writes.push(self.store.create(path, bytes).boxed());
+        }
+        for written in at_once(writes).await {
+            written?;
         }
         Ok(())
     }
@@ -130,55 +136,67 @@ impl Admission {
         Ok(())
     }
 
-    /// Writes down what is thought of each folder, where that is another than before.
+    /// Writes down what is thought of each folder, where that is another than before. `before` has what was
+    /// looked at already.
     pub(crate) async fn tell(
         &self,
         files: &BTreeMap<PolicyFolder, Files>,
         assembled: &Assembled,
         generation: PolicyGeneration,
+        mut before: Verdicts,
     ) -> Result<(BTreeMap<PolicyFolder, Verdict>, Vec<PolicyFolder>), AdmissionError> {
-        let mut verdicts = BTreeMap::new();
-        let mut news = Vec::new();
-        let now = self.clock.now();
         let mut standings = assembled.standing.clone();
         for folder in self.told().await? {
             standings.entry(folder).or_insert(Standing::Withdrawn);
         }
+        // What goes on as it was needs no look at what was written of it.
+        let is_quiet = |folder: &PolicyFolder, standing: &Standing| {
+            let record = assembled.folders.get(folder);
+            *standing == Standing::Active
+                && record.is_some_and(|record| record.changed != generation)
+        };
+        let unseen = standings.iter().filter_map(|(folder, standing)| {
+            let is_unseen = !before.contains_key(folder) && !is_quiet(folder, standing);
+            is_unseen.then_some(folder)
+        });
+        let seen = self.verdicts(unseen).await?;
+        before.extend(seen);
+        let now = self.clock.now();
+        let mut verdicts = BTreeMap::new();
+        let mut news = Vec::new();
+        let mut bodies = Vec::new();
         for (folder, standing) in &standings {
             let found = files.get(folder);
-            let versions = found
-                .map(|found| found.versions.clone())
-                .unwrap_or_default();
-            let inputs = assembled.inputs.get(folder);
             let verdict = Verdict::of(
                 folder,
                 (now, generation),
-                versions,
+                found
+                    .map(|found| found.versions.clone())
+                    .unwrap_or_default(),
                 standing,
-                inputs,
+                assembled.inputs.get(folder),
                 self.context(),
             );
-            // What goes on as it was needs no look at what was written of it.
-            let record = assembled.folders.get(folder);
-            let changed = record.is_none_or(|record| record.changed == generation);
-            let recalled = *standing != Standing::Active || changed;
-            let before = if recalled {
-                self.verdict(folder).await?
-            } else {
-                None
+            let told = before.remove(folder);
+            let verdict = match told {
+                Some(Some(told)) if told.says_the_same(&verdict) => told,
+                None => verdict,
+                Some(told) => {
+                    let verdict = verdict.after(told);
+                    let body = serde_json::to_vec_pretty(&verdict)?;
+                    bodies.push((paths::verdict(folder), body));
+                    news.push(folder.clone());
+                    verdict
+                }
             };
-            let says_the_same = before
-                .as_ref()
-                .is_some_and(|before| before.says_the_same(&verdict));
-            if recalled && !says_the_same {
-                let verdict = verdict.clone().after(before);
-                let body = serde_json::to_vec_pretty(&verdict)?;
-                self.store.put(&paths::verdict(folder), &body).await?;
-                news.push(folder.clone());
-                verdicts.insert(folder.clone(), verdict);
-            } else {
-                verdicts.insert(folder.clone(), before.unwrap_or(verdict));
-            }
+            verdicts.insert(folder.clone(), verdict);
+        }
+        let mut writes = Vec::new();
+        for (path, body) in &bodies {
+            writes.push(self.store.put(path, body).boxed());
+        }
+        for written in at_once(writes).await {
+            written?;
         }
         Ok((verdicts, news))
     }
@@ -201,7 +219,7 @@ impl Admission {
     pub(crate) async fn tell_misplaced(&self, problems: &[Problem]) -> Result<(), AdmissionError> {
         let body = serde_json::to_vec_pretty(problems)?;
         let written = match self.store.fetch(paths::MISPLACED, None).await? {
-            stoker_core::ports::Fetched::Found { bytes, .. } => Some(bytes),
+            Fetched::Found { bytes, .. } => Some(bytes),
             _ => None,
         };
         let as_before =
@@ -240,7 +258,13 @@ fn why(task: &Task, base: &Base, assembled: &Assembled, same: bool) -> String {
         };
     }
     if same {
-        return "signed again".to_owned();
+        let is_first = base.document.generation == PolicyGeneration(0);
+        let why = if is_first {
+            "nothing was published before"
+        } else {
+            "signed again"
+        };
+        return why.to_owned();
     }
     let changed = |folder: &&PolicyFolder| {
         assembled.folders.get(*folder) != base.document.folders.get(*folder)

@@ -9,7 +9,7 @@ use stoker_core::policy_folder::PolicyFolder;
 use stoker_policy::{Decision, Failure};
 
 /// The largest settings file, in bytes.
-const LARGEST: usize = 64 << 10;
+pub(crate) const LARGEST: usize = 64 << 10;
 
 /// The deepest that settings may be nested: merging them recurses.
 const DEEPEST: usize = 32;

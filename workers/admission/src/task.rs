@@ -67,4 +67,36 @@ pub struct Report {
     /// What an operator is to look at: somebody may have tampered with what is active.
     #[serde(default)]
     pub alarms: Vec<String>,
+    /// How many verdicts an answer had no room for.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub left_out: usize,
+}
+
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_none(count: &usize) -> bool {
+    *count == 0
+}
+
+impl Report {
+    /// The report with so many verdicts at most: what is new and what is refused first.
+    #[must_use]
+    pub fn shortened(mut self, most: usize) -> Self {
+        let mut folders: Vec<(bool, PolicyFolder)> = self
+            .verdicts
+            .iter()
+            .map(|(folder, verdict)| {
+                let matters = self.news.contains(folder) || verdict.outcome.is_refusal();
+                (!matters, folder.clone())
+            })
+            .collect();
+        folders.sort();
+        for (_, folder) in folders.drain(most.min(folders.len())..) {
+            self.verdicts.remove(&folder);
+            self.left_out += 1;
+        }
+        self
+    }
 }

@@ -4,17 +4,49 @@ use std::collections::BTreeMap;
 
 use stoker_core::policy_folder::PolicyFolder;
 use stoker_core::ports::Upload;
+use stoker_policy::{Failure, Limits};
 
 use crate::problem::Problem;
-
-/// A policy's component.
-pub(crate) const POLICY: &str = "policy.wasm";
-
-/// Its settings.
-pub(crate) const SETTINGS: &str = "settings.json";
+use crate::settings::LARGEST;
 
 /// The largest settings file that is read, in bytes; what is too large is refused by name then.
-pub(crate) const SETTINGS_READ: u64 = 1 << 20;
+const SETTINGS_READ: u64 = 1 << 20;
+
+/// What a folder may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum File {
+    /// A policy's component.
+    Policy,
+    /// Its settings.
+    Settings,
+}
+
+impl File {
+    pub(crate) const ALL: [Self; 2] = [Self::Policy, Self::Settings];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Policy => "policy.wasm",
+            Self::Settings => "settings.json",
+        }
+    }
+
+    /// Why an upload is not even read.
+    pub(crate) fn too_large(self, upload: &Upload, limits: &Limits) -> Option<Failure> {
+        let (size, limit) = (upload.size, limits.component_bytes);
+        match self {
+            Self::Policy if size > limit as u64 => Some(Failure::TooLarge {
+                size: usize::try_from(size).unwrap_or(usize::MAX),
+                limit,
+            }),
+            Self::Settings if size > SETTINGS_READ => Some(Failure::Settings {
+                path: upload.path.clone(),
+                problem: format!("the file has {size} bytes and may have {LARGEST}"),
+            }),
+            _ => None,
+        }
+    }
+}
 
 /// What is in a folder.
 #[derive(Debug, Clone, Default)]
@@ -31,6 +63,15 @@ pub(crate) struct View {
     pub(crate) misplaced: Vec<Problem>,
 }
 
+impl Uploaded {
+    pub(crate) fn file(&self, file: File) -> Option<&Upload> {
+        match file {
+            File::Policy => self.policy.as_ref(),
+            File::Settings => self.settings.as_ref(),
+        }
+    }
+}
+
 impl View {
     pub(crate) fn of(uploads: Vec<Upload>) -> Self {
         let mut view = Self::default();
@@ -41,8 +82,12 @@ impl View {
             }
             let (folder, file) = upload.path.rsplit_once('/').unwrap_or(("", &upload.path));
             let place = match (folder.parse::<PolicyFolder>(), file) {
-                (Ok(folder), POLICY) => &mut view.folders.entry(folder).or_default().policy,
-                (Ok(folder), SETTINGS) => &mut view.folders.entry(folder).or_default().settings,
+                (Ok(folder), name) if name == File::Policy.name() => {
+                    &mut view.folders.entry(folder).or_default().policy
+                }
+                (Ok(folder), name) if name == File::Settings.name() => {
+                    &mut view.folders.entry(folder).or_default().settings
+                }
                 (Ok(_), _) => {
                     view.misplaced.push(misplaced(
                         &upload,

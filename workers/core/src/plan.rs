@@ -151,6 +151,8 @@ pub struct ZoneTime {
 pub enum Instead {
     /// What was good before: the policy, or the settings, as they were.
     Previous,
+    /// The policy that was meant to, without the settings of some repositories.
+    LeftAside,
     /// The built-in rules.
     BuiltIn,
     /// Nobody: the operator wants nothing to be launched or retired then.

@@ -8,6 +8,12 @@ use stoker_lambda::{SystemClock, metric};
 
 use crate::event;
 
+/// How many verdicts an answer has at most. Lambda answers with 6 MB at most ([quotas]), and a refusal with
+/// a few problems has one or two kilobytes.
+///
+/// [quotas]: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+const VERDICTS_TOLD: usize = 2_000;
+
 /// Handles invocations.
 pub(crate) struct Handler {
     admission: Admission,
@@ -38,7 +44,7 @@ impl Handler {
         match self.admission.run(&wanted.task, &wanted.hints).await {
             Ok(report) => {
                 self.tell(&report);
-                Ok(serde_json::to_value(&report)?)
+                Ok(serde_json::to_value(report.shortened(VERDICTS_TOLD))?)
             }
             Err(error) => {
                 tracing::error!(problem = %error, "nothing was judged");

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::future::{BoxFuture, FutureExt as _, Shared, join_all};
+use futures::stream::StreamExt as _;
 use stoker_core::ids::{Deployment, PolicyGeneration};
 use stoker_core::policy_folder::PolicyFolder;
 use stoker_core::ports::{Fetched, PolicyStoreError};
@@ -29,8 +30,12 @@ const GRACE: u32 = 1;
 /// ever takes on a good day, short enough that jobs do not wait for a store that is down.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// For how many scopes what decides is taken up before it is needed. Beyond it the memory starts anew.
-const MOST_IN_USE: usize = 1_000;
+/// For how many scopes, and repositories with settings of their own, what decides is taken up before it is
+/// needed. Beyond it the memory starts anew.
+const MOST_IN_USE: usize = 10_000;
+
+/// How many settings are read at once.
+const AT_ONCE: usize = 32;
 
 /// Whom to trust, and how often to look.
 #[derive(Debug, Clone)]
@@ -138,7 +143,7 @@ impl Active {
         (is_behind && !is_answered) || self.due(now) == Due::Now
     }
 
-    /// Has what these scopes are decided by taken up with every new document.
+    /// Has what a folder contributes to decisions taken up with every new document.
     pub(crate) fn used(&self, folder: &PolicyFolder, decision: Decision) {
         let mut in_use = lock(&self.in_use);
         let which = (folder.clone(), decision);
@@ -271,12 +276,22 @@ impl Active {
     async fn take_up(&self, activation: &Arc<Activation>) {
         let in_use: Vec<(PolicyFolder, Decision)> = lock(&self.in_use).iter().cloned().collect();
         let mut all = Vec::new();
+        let document = activation.document();
         for (folder, decision) in &in_use {
-            if let Some((entry, settings)) = activation.document().entry(folder, *decision) {
+            if let Some((entry, settings)) = document.entry(folder, *decision) {
                 all.push(self.library.prepare(activation, &entry.pair, settings));
             }
         }
-        join_all(all).await;
+        let mut tunes = Vec::new();
+        for (folder, decision) in &in_use {
+            let record = document.folders.get(folder);
+            if let Some(settings) = record.and_then(|record| record.tunes.get(decision)) {
+                tunes.push(self.library.settings(settings).boxed());
+            }
+        }
+        let tunes = futures::stream::iter(tunes).buffer_unordered(AT_ONCE);
+        // What fails is told by the decision that needs it.
+        let _told: (_, Vec<_>) = tokio::join!(join_all(all), tunes.collect());
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -225,9 +225,18 @@ impl PolicyHost {
         let text = self.library.settings(settings).await;
         let text = text.map_err(|failure| failed(failure, None))?;
         let tuning = self.tuning(ask, activation).await;
+        let alarm = tuning.alarm.clone().map(|(message, failure)| Fallback {
+            cause: failure.cause().to_owned(),
+            message,
+            level: Some(PolicyLevel::Repository),
+            digest: entry.pair.policy.clone(),
+            instead: Instead::LeftAside,
+            alarm: true,
+        });
         let Some(digest) = &entry.pair.policy else {
             let mut proposal = built_in_tuned(ask, text, tuning).await;
             put_first(&mut proposal.plan, settings.notes.clone());
+            proposal.fallback = alarm;
             return Ok(proposal);
         };
         let chosen = Chosen {
@@ -240,6 +249,7 @@ impl PolicyHost {
         let decided = self.chosen(ask, activation, &whose, &chosen, tuning).await;
         let mut proposal = decided.map_err(|failure| failed(failure, Some(text)))?;
         put_first(&mut proposal.plan, settings.notes.clone());
+        proposal.fallback = alarm;
         Ok(proposal)
     }
 
@@ -276,8 +286,11 @@ impl PolicyHost {
         let mut wanted = Vec::new();
         for (place, name) in repositories.into_iter().enumerate() {
             let folder = PolicyFolder::repository(&owner, &name).ok();
-            let record = folder.and_then(|folder| activation.document().folders.get(&folder));
-            let Some(record) = record else { continue };
+            let Some(folder) = folder else { continue };
+            let Some(record) = activation.document().folders.get(&folder) else {
+                continue;
+            };
+            self.active.used(&folder, A::DECISION);
             if record.own.policy.is_some() {
                 tuning.notes.push(format!(
                     "the repository {name} has a policy of its own, which decides only where runners are \
@@ -301,7 +314,13 @@ impl PolicyHost {
                     needs: needs(settings),
                     notes: settings.notes.clone(),
                 }),
-                Err(failure) => tuning.notes.push(left_aside(&name, &failure.to_string())),
+                Err(failure) => {
+                    let told = left_aside(&name, &failure.to_string());
+                    tuning.notes.push(told.clone());
+                    if failure.is_alarm() {
+                        tuning.alarm.get_or_insert((told, failure));
+                    }
+                }
             }
         }
         tuning

@@ -6,6 +6,7 @@ use stoker_core::plan::Basis;
 use stoker_core::time::Timestamp;
 
 use crate::contract::Needs;
+use crate::failure::Failure;
 use crate::zones;
 
 /// The settings of repositories that have some of their own.
@@ -15,6 +16,8 @@ pub(crate) struct Tuning {
     pub(crate) settings: Vec<Tuned>,
     /// What the scope's owner is to be told.
     pub(crate) notes: Vec<String>,
+    /// What an operator is to look at: somebody may have tampered with what is active.
+    pub(crate) alarm: Option<(String, Failure)>,
 }
 
 /// What one repository makes of its scope's settings.

@@ -339,7 +339,7 @@ fn files_where_they_decide_nothing_are_told_of() {
             .unwrap()
             .contains("in lower case")
     );
-    assert_eq!(world.ports.store.object(paths::ACTIVE), None);
+    assert_eq!(world.document().folders.len(), 0);
 }
 
 #[test]
@@ -356,4 +356,37 @@ fn a_pointer_that_is_broken_or_forged_is_replaced_by_what_was_published_last() {
         assert_eq!(world.decides("default").0, "one");
         assert!(world.sweep().alarms.is_empty());
     }
+}
+
+#[test]
+fn settings_of_a_repository_that_a_new_policy_refuses_are_not_put_before_it() {
+    let mut world = World::new(14);
+    world.upload("default", POLICY, BOTH.as_bytes());
+    world.upload("repos/acme/app", SETTINGS, B.as_bytes());
+    world.sweep();
+    world.upload("default", POLICY, ONE.as_bytes());
+    assert_eq!(world.stands("repos/acme/app"), Outcome::HeldBack);
+    // Its organisation is decided for by the new one, which would be shown them for its jobs.
+    assert_eq!(world.decides("orgs/acme").0, "one");
+    let record = &world.document().folders[&folder("repos/acme/app")];
+    assert!(record.tunes.is_empty(), "{record:?}");
+    assert_eq!(world.decides("repos/acme/app").0, "both");
+    assert!(!world.sweep().published);
+}
+
+#[test]
+fn a_report_that_is_too_long_keeps_what_is_new_and_what_is_refused() {
+    let mut world = World::new(1);
+    for number in 0..5 {
+        world.upload(&format!("repos/acme/r{number}"), SETTINGS, b"{}");
+    }
+    world.sweep();
+    world.upload("repos/acme/r2", SETTINGS, b"not JSON");
+    let report = world.sweep();
+    assert_eq!(report.verdicts.len(), 5);
+    let short = report.clone().shortened(1);
+    let kept: Vec<&PolicyFolder> = short.verdicts.keys().collect();
+    assert_eq!(kept, [&folder("repos/acme/r2")]);
+    assert_eq!(short.left_out, 4);
+    assert_eq!(report.clone().shortened(5), report);
 }

@@ -50,7 +50,7 @@ impl<'a> Uploaded<'a> {
         &self.digest
     }
 
-    /// Compiles the component and looks at what it wants and offers. Takes some 30 ms for a small
+    /// Compiles the component and looks at what it wants and offers. Takes some hundred milliseconds for a small
     /// policy and seconds for a large one.
     ///
     /// # Errors

@@ -179,6 +179,28 @@ async fn a_busy_process_waits_for_nothing_and_swaps_once_all_that_is_new_is_ther
 }
 
 #[tokio::test]
+async fn settings_of_repositories_in_use_are_there_with_the_document_that_names_them() {
+    let (bench, slow, host) = published().await;
+    let theirs = "repos/acme/app/settings.json";
+    bench.put(theirs, r#"{"scale-up":{"a":1}}"#);
+    bench.publish().await;
+    let before = decide_at(&host, 0, NEVER).await;
+    assert_eq!(before.basis.repository_settings[&0], r#"{"a":1}"#);
+    bench.put(theirs, r#"{"scale-up":{"a":2}}"#);
+    bench.publish().await;
+    slow.asked();
+    decide_without_waiting(&host, DUE).await;
+    until(async || slow.count() == 2).await;
+    let _held_up = slow.answers.write().await;
+    until(async || {
+        let proposal = decide_without_waiting(&host, DUE + 1).await;
+        assert!(proposal.basis.repository_settings.contains_key(&0));
+        proposal.basis.repository_settings[&0] == r#"{"a":2}"#
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_process_that_never_rests_has_its_document_confirmed_once_an_interval() {
     let (bench, slow, host) = published().await;
     decided(&decide_at(&host, 0, NEVER).await, ONE);

@@ -3,10 +3,14 @@
 use std::collections::BTreeMap;
 
 use stoker_core::plan::{Instead, PolicyLevel, Proposal};
+use stoker_core::ports::ScaleUpDecider;
 use stoker_core::situation::Situation;
 use stoker_intake::RepositoryId;
+use stoker_policy::Decision;
+use stoker_policy::activation::{Activation, paths};
+use stoker_policy::artifact::PublicKeys;
 
-use crate::fixtures::{Bench, component, launched, situation};
+use crate::fixtures::{Bench, NEVER, component, deployment, launched, situation};
 
 /// One job of the first of so many repositories `r0`, `r1`, … waits.
 fn repositories(count: usize) -> Situation {
@@ -143,6 +147,34 @@ async fn a_decision_that_fails_with_the_settings_of_repositories_is_taken_withou
     let proposal = bench.decide(&repositories(2)).await;
     assert_eq!(proposal.basis.repository_settings.len(), 2);
     assert_eq!(proposal.plan.notes, [""; 0]);
+}
+
+#[tokio::test]
+async fn settings_of_a_repository_that_were_tampered_with_are_left_aside_and_an_alarm() {
+    let bench = minding();
+    set(&bench, 0, r#"{"fine":true}"#);
+    set(&bench, 1, r#"{"fine":false}"#);
+    bench.publish().await;
+    let active = bench.store.object(paths::ACTIVE).unwrap();
+    let keys = PublicKeys::new([bench.signer.key()]);
+    let active = Activation::verify(&keys, &deployment(), &active).unwrap();
+    let theirs = &active.document().folders[&"repos/acme/r1".parse().unwrap()];
+    let path = paths::settings(&theirs.tunes[&Decision::ScaleUp].digest);
+    bench
+        .store
+        .tamper(&path, Some(br#"{"trap":true}"#.to_vec()));
+    let proposal = ScaleUpDecider::decide(&bench.cold(), &repositories(2), NEVER).await;
+    let fallback = proposal.fallback.as_ref().unwrap();
+    assert!(fallback.alarm);
+    assert_eq!(fallback.cause, "tampered");
+    assert_eq!(fallback.instead, Instead::LeftAside);
+    assert!(
+        fallback.message.contains("the repository r1"),
+        "{fallback:?}"
+    );
+    assert_eq!(proposal.by.policy, "minds-its-settings 1.0.0");
+    let used: Vec<&usize> = proposal.basis.repository_settings.keys().collect();
+    assert_eq!(used, [&0]);
 }
 
 #[tokio::test]
