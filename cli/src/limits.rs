@@ -2,6 +2,7 @@
 //! the Lambda's.
 
 use clap::{Args, ValueEnum};
+use stoker_lambda::policies::LARGEST_COMPONENT;
 use stoker_policy::{Limits, SizeClass};
 
 /// What a policy may be and use.
@@ -20,8 +21,8 @@ pub struct LimitsArgs {
     /// The limits to begin with.
     #[arg(long, env = "POLICY_SIZE_CLASS", value_enum, default_value_t = Size::Small)]
     pub size_class: Size,
-    /// Bytes of a component.
-    #[arg(long, env = "POLICY_MAX_BYTES", value_name = "BYTES")]
+    /// Bytes of a component, 20971520 at most.
+    #[arg(long, env = "POLICY_MAX_BYTES", value_name = "BYTES", value_parser = component_bytes)]
     pub max_bytes: Option<usize>,
     /// Fuel of a call, whatever it is given.
     #[arg(long, env = "POLICY_FUEL_BASE", value_name = "N")]
@@ -35,6 +36,18 @@ pub struct LimitsArgs {
     /// Bytes that a policy may hand back, and as many that it may log, in one call.
     #[arg(long, env = "POLICY_MAX_OUTPUT_BYTES", value_name = "BYTES")]
     pub max_output_bytes: Option<usize>,
+}
+
+/// What a component may be allowed to have.
+fn component_bytes(given: &str) -> Result<usize, String> {
+    let bytes = given.parse().ok();
+    bytes
+        .filter(|bytes| (1..=LARGEST_COMPONENT).contains(bytes))
+        .ok_or_else(|| {
+            format!(
+                "give it the most bytes of a policy (a larger upload is not read), 1 to {LARGEST_COMPONENT}"
+            )
+        })
 }
 
 impl Default for LimitsArgs {
@@ -71,7 +84,16 @@ impl LimitsArgs {
 
 #[cfg(test)]
 mod tests {
+    use stoker_aws::S3Uploads;
+    use stoker_local::FolderUploads;
+
     use super::*;
+
+    #[test]
+    fn what_can_be_allowed_is_what_is_read_of_an_upload() {
+        assert_eq!(S3Uploads::LARGEST, LARGEST_COMPONENT);
+        assert_eq!(FolderUploads::LARGEST, LARGEST_COMPONENT as u64);
+    }
 
     #[test]
     fn what_is_not_changed_is_the_size_class_s() {

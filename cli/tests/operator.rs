@@ -405,6 +405,38 @@ fn going_back_lasts_until_something_is_published_again() {
 }
 
 #[test]
+fn a_rollback_that_was_done_and_could_not_be_written_down_is_not_to_be_repeated_blindly() {
+    let deployment = Deployment::new();
+    deployment.publish(&shipped("default"), "acme");
+    deployment.publish(&shipped("budget"), "acme");
+    // The pointer can be moved, and what is told of it afterwards can't be written.
+    let verdict = deployment.path("data/policies/verdicts/orgs/acme.json");
+    std::fs::remove_file(&verdict).unwrap();
+    std::fs::create_dir(&verdict).unwrap();
+    let failed = deployment.policy(&["rollback", "--scope", "acme"]);
+    let told = failed.exited(1).err;
+    for words in [
+        "what became of orgs/acme could not be written down",
+        "`stoker policy show --scope orgs/acme` tells",
+        "do not repeat it before you have looked",
+    ] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
+    assert!(!told.contains("nothing is lost"), "{told}");
+    assert_eq!(deployment.launches("orgs/acme"), "default", "it was done");
+}
+
+#[test]
+fn no_policy_can_be_allowed_more_bytes_than_are_read_of_an_upload() {
+    let deployment = Deployment::new();
+    let args = ["publish", "p.wasm", "--scope", "acme", "--max-bytes"];
+    let told = deployment.policy(&[&args[..], &["20971521"]].concat());
+    let told = told.exited(2).err;
+    assert!(told.contains("1 to 20971520"), "{told}");
+    assert!(told.contains("a larger upload is not read"), "{told}");
+}
+
+#[test]
 fn a_policy_is_promoted_with_the_settings_of_where_it_goes() {
     let deployment = Deployment::new();
     deployment.publish(&shipped("default"), "default");

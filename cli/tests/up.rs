@@ -2,7 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::path::Path;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -11,9 +12,11 @@ use serde_json::{Value, json};
 use stoker_cli::limits::LimitsArgs;
 use stoker_cli::operation::{Mode, OnPolicyFailure, OperationArgs};
 use stoker_cli::plane::{Observer, Plane, PlaneSettings};
-use stoker_core::happening::Happening;
-use stoker_core::ids::ScopeKey;
+use stoker_cli::tell::{Teller, Times};
+use stoker_core::happening::{Decision, Happening};
+use stoker_core::ids::{ArtifactDigest, ScopeKey};
 use stoker_core::limits::PublicRepositories;
+use stoker_core::plan::PolicyLevel;
 use stoker_core::ports::Reporter;
 use stoker_core::runner::RunnerPhase;
 use stoker_core::time::Timestamp;
@@ -22,18 +25,61 @@ use stoker_intake::{Answer, Reception, Settings, sign};
 const SECRET: &str = "hush";
 const SCOPE: ScopeKey = ScopeKey::Organization(stoker_intake::OwnerId::new(4));
 
-#[derive(Default)]
-struct Notes(Mutex<Vec<Happening>>);
+/// After this long a decision is by what is active now: the second after which `stoker up` confirms that, the
+/// one within which the old one may still decide, and some.
+const CONFIRMED: Duration = Duration::from_millis(2_500);
+
+/// What happened, and what people are told of it.
+struct Notes {
+    happened: Mutex<Vec<Happening>>,
+    lines: Lines,
+    teller: Teller,
+}
+
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Notes {
+    fn new() -> Self {
+        let lines = Lines::default();
+        let teller = Teller::new(Box::new(lines.clone()), false, Times::Clock, false);
+        Self {
+            happened: Mutex::default(),
+            lines,
+            teller,
+        }
+    }
+
+    fn told(&self) -> String {
+        String::from_utf8(self.lines.0.lock().unwrap().clone()).unwrap()
+    }
+}
 
 impl Reporter for Notes {
-    fn report(&self, _: Timestamp, happening: &Happening) {
-        self.0.lock().unwrap().push(happening.clone());
+    fn report(&self, at: Timestamp, happening: &Happening) {
+        self.happened.lock().unwrap().push(happening.clone());
+        self.teller.report(at, happening);
     }
 }
 
 impl Observer for Notes {
-    fn webhook(&self, _: &Reception, _: &Answer) {}
-    fn admission(&self, _: Result<&stoker_admission::Report, String>) {}
+    fn webhook(&self, reception: &Reception, answer: &Answer) {
+        self.teller.webhook(reception, answer);
+    }
+
+    fn admission(&self, came_to: Result<&stoker_admission::Report, String>) {
+        self.teller.admission(came_to);
+    }
 }
 
 /// A control plane, and what happened in it.
@@ -45,6 +91,10 @@ struct Stage {
 
 impl Stage {
     async fn new(data: &Path, max_runners: u32) -> Self {
+        Self::start(data, None, max_runners).await
+    }
+
+    async fn start(data: &Path, policies: Option<&Path>, max_runners: u32) -> Self {
         let operation = OperationArgs {
             policies: None,
             on_policy_failure: OnPolicyFailure::BuiltIn,
@@ -65,11 +115,11 @@ impl Stage {
             embedded: operation
                 .settings("test", Some(data.to_owned()), PublicRepositories::Refused)
                 .unwrap(),
-            policies: None,
+            policies: policies.map(Path::to_owned),
             on_failure: operation.on_policy_failure.into(),
             limits: operation.limits.limits(),
         };
-        let notes = Arc::new(Notes::default());
+        let notes = Arc::new(Notes::new());
         let observer: Arc<dyn Observer> = Arc::<Notes>::clone(&notes);
         Self {
             plane: Plane::start(settings, observer).await.unwrap(),
@@ -100,7 +150,7 @@ impl Stage {
     }
 
     fn count(&self, wanted: impl Fn(&Happening) -> bool) -> usize {
-        let notes = self.notes.0.lock().unwrap();
+        let notes = self.notes.happened.lock().unwrap();
         notes.iter().filter(|happening| wanted(happening)).count()
     }
 
@@ -118,8 +168,38 @@ impl Stage {
             .await
             .is_err()
         {
-            panic!("no {what}: {:#?}", self.notes.0.lock().unwrap());
+            panic!("no {what}: {:#?}", self.notes.happened.lock().unwrap());
         }
+    }
+
+    /// Waits until people are told that, for the nth time; what they are told from there on.
+    async fn told(&self, words: &str, nth: usize) -> String {
+        let seen = async {
+            loop {
+                let told = self.notes.told();
+                if let Some((at, _)) = told.match_indices(words).nth(nth - 1) {
+                    return told[at..].to_owned();
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let told = tokio::time::timeout(Duration::from_mins(1), seen).await;
+        told.unwrap_or_else(|_| panic!("nobody is told `{words}`:\n{}", self.notes.told()))
+    }
+
+    /// Has one more job decided about, and gives the decision.
+    async fn decided(&self, job: u64) -> Decision {
+        let is_decision = |happening: &Happening| matches!(happening, Happening::Decided(_));
+        self.quiet().await;
+        let before = self.count(is_decision);
+        self.job(job, "queued", None).await;
+        self.wait_for("decision", before + 1, is_decision).await;
+        let notes = self.notes.happened.lock().unwrap();
+        let last = notes.iter().rev().find_map(|happening| match happening {
+            Happening::Decided(decision) => Some(decision.as_ref().clone()),
+            _ => None,
+        });
+        last.unwrap()
     }
 
     async fn quiet(&self) {
@@ -140,7 +220,7 @@ impl Stage {
             )
         };
         self.wait_for("runner online", nth, idle).await;
-        let notes = self.notes.0.lock().unwrap();
+        let notes = self.notes.happened.lock().unwrap();
         match notes
             .iter()
             .filter(|happening| idle(happening))
@@ -150,6 +230,21 @@ impl Stage {
             other => panic!("{other:?}"),
         }
     }
+}
+
+/// A component that `scripts/build-policies --tests` made.
+fn test_policy(name: &str) -> Vec<u8> {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"),
+        PathBuf::from,
+    );
+    let path = target.join("test-policies").join(name).join("policy.wasm");
+    std::fs::read(&path).unwrap_or_else(|error| {
+        panic!(
+            "{}: {error}; `make policies` (part of `make test`) builds it",
+            path.display()
+        )
+    })
 }
 
 /// GitHub's own example, for a job of the tests.
@@ -194,7 +289,7 @@ async fn a_wrong_signature_is_refused_and_leaves_the_queue_empty() {
     );
     assert!(stage.plane.embedded().intake().is_empty());
     stage.quiet().await;
-    assert!(stage.notes.0.lock().unwrap().is_empty());
+    assert!(stage.notes.happened.lock().unwrap().is_empty());
     stage.plane.stop().await.unwrap();
 }
 
@@ -259,6 +354,68 @@ async fn a_restart_on_the_same_data_folder_loses_nothing() {
     again.job(1, "completed", Some(&runner)).await;
     again.online(1).await;
     again.plane.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_put_into_the_folder_decides_next_and_what_is_bad_is_told_and_changes_nothing() {
+    let (data, policies) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    std::fs::create_dir(policies.path().join("default")).unwrap();
+    // Into its place in one step, as `stoker policy publish` puts it.
+    let put = |name: &str, bytes: &[u8]| {
+        let beside = data.path().join(name);
+        std::fs::write(&beside, bytes).unwrap();
+        std::fs::rename(beside, policies.path().join("default").join(name)).unwrap();
+    };
+    let good = test_policy("notes-settings");
+    let digest = Some(ArtifactDigest::of(&good));
+
+    let stage = Stage::start(data.path(), Some(policies.path()), 5).await;
+    let first = stage.decided(1).await;
+    assert_eq!(first.by.level, PolicyLevel::BuiltIn);
+
+    put("policy.wasm", &good);
+    stage.told("default is active", 1).await;
+    tokio::time::sleep(CONFIRMED).await;
+    let by_it = stage.decided(2).await;
+    assert_eq!(by_it.by.digest, digest);
+    assert_eq!(by_it.by.level, PolicyLevel::Default);
+    let line = format!(
+        "by policy notes-settings 1.0.0 (sha256 {}",
+        digest.as_ref().unwrap().short()
+    );
+    stage.told(&line, 1).await;
+
+    put("settings.json", br#"{"scale-up":{"colour":"green"}}"#);
+    stage.told("default is active", 2).await;
+    tokio::time::sleep(CONFIRMED).await;
+    let settings = r#"scope {"colour":"green"}"#;
+    let with_them = stage.decided(3).await;
+    assert_eq!(with_them.by.digest, digest);
+    assert!(
+        with_them.notes.iter().any(|note| note == settings),
+        "{with_them:?}"
+    );
+    stage.told(&format!("note: \"{settings}\""), 1).await;
+
+    for (nth, (name, bytes, why)) in [
+        ("policy.wasm", test_policy("traps"), "scale-up: it fails"),
+        ("settings.json", b"{nonsense".to_vec(), "settings.json: "),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        put(name, &bytes);
+        let words = "default is refused; what decided before goes on";
+        let told = stage.told(words, nth + 1).await;
+        assert!(told.contains(why), "{told}");
+        tokio::time::sleep(CONFIRMED).await;
+        let still = stage.decided(4 + nth as u64).await;
+        assert_eq!(still.by.digest, digest, "after a bad {name}");
+        assert_eq!(still.by.generation, with_them.by.generation);
+        assert!(still.notes.iter().any(|note| note == settings), "{still:?}");
+        assert_eq!(still.fallback, None);
+    }
+    stage.plane.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 use stoker_admission::{Outcome, Report, Verdict};
 use stoker_core::ids::ArtifactDigest;
@@ -42,7 +42,8 @@ impl Wanted {
         match (self, verdict.outcome) {
             (_, Outcome::Refused | Outcome::HeldBack) => Went::Refused,
             (Self::Republished, _) => Went::Well,
-            (Self::Upload { policy, settings }, Outcome::Active) => {
+            // New settings may go with a policy that was gone back to: what is passed over is the other file.
+            (Self::Upload { policy, settings }, Outcome::Active | Outcome::PassedOver) => {
                 let is = |piece: Option<&Piece>, wanted: &Option<ArtifactDigest>| {
                     wanted.is_none() || piece.map(|piece| &piece.digest) == wanted.as_ref()
                 };
@@ -50,7 +51,7 @@ impl Wanted {
                     && is(own.and_then(|own| own.settings.as_ref()), settings);
                 if ours { Went::Well } else { Went::Overtaken }
             }
-            (Self::Upload { .. }, Outcome::PassedOver | Outcome::Withdrawn) => Went::Overtaken,
+            (Self::Upload { .. }, Outcome::Withdrawn) => Went::Overtaken,
         }
     }
 }
@@ -68,12 +69,20 @@ pub(super) async fn tell(
         None if report.left_out > 0 => deployment.verdict(folder).await?,
         None => None,
     };
-    let verdict = &verdict.with_context(|| {
-        format!(
-            "admission found nothing in {folder}: does it look into the same place? `stoker policy list` \
-             shows what it knows of"
-        )
-    })?;
+    let Some(verdict) = &verdict else {
+        alarms(told, report)?;
+        if report.published {
+            bail!(
+                "generation {} is published, and what became of {folder} could not be written down: \
+                 `stoker policy show --scope {folder}` tells; do not repeat it before you have looked",
+                report.generation
+            );
+        }
+        bail!(
+            "admission found nothing in {folder}: does it look into the same place? `stoker policy list` shows \
+             what it knows of"
+        );
+    };
     let published = deployment
         .active()
         .await

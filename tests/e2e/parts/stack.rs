@@ -26,7 +26,7 @@ const USER_INSTALLATION: u64 = 3_456_997;
 
 /// After this long a decision is by what is active now: the second of `POLICY_REVALIDATE_SECONDS`, the one
 /// within which the old one may still decide, and the rest of the one that has begun.
-const CONFIRMED: Duration = Duration::from_millis(3_100);
+pub(crate) const CONFIRMED: Duration = Duration::from_millis(3_100);
 
 /// More batches than this are a message that goes round and round.
 const MOST_BATCHES: usize = 60;

@@ -5,6 +5,7 @@
 //! leaves a consistent pointer, and the next round does what was left. Of several at once one moves the
 //! pointer; the others begin anew with what it published.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use stoker_core::ids::{ArtifactDigest, Deployment, PolicyGeneration};
@@ -12,18 +13,18 @@ use stoker_core::policy_folder::PolicyFolder;
 use stoker_core::ports::{
     AdmissionStore, Clock, PolicySigner, PolicyStoreError, PolicyUploads, SignerError,
 };
-use stoker_policy::Limits;
 use stoker_policy::activation::{Activation, Own, Piece};
 use stoker_policy::artifact::PublicKeys;
 use stoker_policy::engine::Configuration;
+use stoker_policy::{Failure, Limits};
 use thiserror::Error;
 
-use crate::assemble::{Assembled, Republished, assemble};
+use crate::assemble::{Assembled, Republished, Standing, assemble};
 use crate::base::Base;
 use crate::inspect::Inspection;
 use crate::judge::{Judge, JudgeError};
 use crate::task::{Hint, Report, Source, Task};
-use crate::verdict::Context;
+use crate::verdict::{Context, Verdict};
 use crate::view::View;
 
 /// How often a round begins anew because another one published meanwhile. Each means that somebody else
@@ -36,6 +37,12 @@ pub enum AdmissionError {
     /// The store or the uploads can't be read or written.
     #[error("{0}; nothing is lost: the next sweep does it again")]
     Store(#[from] PolicyStoreError),
+    /// What was signed is not believed.
+    #[error(
+        "what POLICY_SIGNING_KEY_ID signs is not believed by POLICY_PUBLIC_KEYS ({0}): add the public half of \
+         that key to POLICY_PUBLIC_KEYS, first of the deciding Lambdas and then here; what is active stays so"
+    )]
+    NotTrusted(Failure),
     /// Nothing can be signed.
     #[error("{0}; what is active stays so, and the next sweep tries again")]
     Signer(#[from] SignerError),
@@ -118,8 +125,10 @@ impl Admission {
     /// # Errors
     /// If something could not be read, written, tried or signed. What was active stays so.
     pub async fn run(&self, task: &Task, hints: &[Hint]) -> Result<Report, AdmissionError> {
+        // What an operator goes back to is what was before when they wanted it, not when it is done.
+        let mut wanted = None;
         for _ in 0..ROUNDS {
-            if let Some(report) = self.round(task, hints).await? {
+            if let Some(report) = self.round(task, hints, &mut wanted).await? {
                 return Ok(report);
             }
         }
@@ -127,7 +136,12 @@ impl Admission {
     }
 
     /// One round; none: something was uploaded or published meanwhile.
-    async fn round(&self, task: &Task, hints: &[Hint]) -> Result<Option<Report>, AdmissionError> {
+    async fn round(
+        &self,
+        task: &Task,
+        hints: &[Hint],
+        wanted: &mut Option<Own>,
+    ) -> Result<Option<Report>, AdmissionError> {
         let base = self.base().await?;
         let view = View::of(self.uploads.list().await?);
         let mut inspection = Inspection::new(self, &base.document);
@@ -137,16 +151,9 @@ impl Admission {
         let Some(files) = files else {
             return Ok(None);
         };
-        let republished = match task {
-            Task::Sweep => None,
-            Task::Republish { folder, source, .. } => {
-                let own = self.source(&base, folder, source, &mut inspection).await?;
-                Some(Republished {
-                    folder: folder.clone(),
-                    own,
-                })
-            }
-        };
+        let republished = self
+            .republished(task, &base, wanted, &mut inspection)
+            .await?;
         let recalled = inspection.recall(&base.document, &files).await?;
         let (generation, assembled) = loop {
             // As late as can be: what was published meanwhile is below it, whatever the pointer says.
@@ -166,7 +173,7 @@ impl Admission {
             inspection.find_out().await?;
         };
         let Some(published) = self
-            .publish(task, &base, generation, &assembled, &inspection)
+            .publish(task, &base, generation, &assembled, &mut inspection)
             .await?
         else {
             return Ok(None);
@@ -177,8 +184,39 @@ impl Admission {
             base.document.generation
         };
         let before = std::mem::take(&mut inspection.verdicts);
-        let (verdicts, news) = self.tell(&files, &assembled, active, before).await?;
-        self.tell_misplaced(&view.misplaced).await?;
+        let told = async {
+            let told = self.tell(&files, &assembled, active, before).await?;
+            self.tell_misplaced(&view.misplaced).await?;
+            Ok::<_, AdmissionError>(told)
+        };
+        let (mut verdicts, news) = match told.await {
+            Ok(told) => told,
+            // It is done all the same; the next sweep tells.
+            Err(error) if published => {
+                inspection.alarms.push(format!(
+                    "generation {active} is active, and what became of each folder could not be written \
+                     down: {error}"
+                ));
+                (BTreeMap::new(), Vec::new())
+            }
+            Err(error) => return Err(error),
+        };
+        if let Task::Republish { folder, .. } = task
+            && !assembled.not_republished.is_empty()
+        {
+            // What is there stands as it did: only who asked is told.
+            let problems = assembled.not_republished.clone();
+            let files = files.get(folder).map(|found| found.versions.clone());
+            let refused = Verdict::of(
+                folder,
+                (self.clock.now(), active),
+                files.unwrap_or_default(),
+                &Standing::Refused(problems),
+                None,
+                self.context(),
+            );
+            verdicts.insert(folder.clone(), refused);
+        }
         Ok(Some(Report {
             left_out: 0,
             generation: active,
@@ -188,6 +226,40 @@ impl Admission {
             misplaced: view.misplaced,
             alarms: [base.alarms, inspection.alarms].concat(),
         }))
+    }
+
+    /// What an operator wants a folder to be; `wanted`: as an earlier round found it.
+    async fn republished(
+        &self,
+        task: &Task,
+        base: &Base,
+        wanted: &mut Option<Own>,
+        inspection: &mut Inspection<'_>,
+    ) -> Result<Option<Republished>, AdmissionError> {
+        match task {
+            Task::Sweep => Ok(None),
+            Task::Republish {
+                folder,
+                source,
+                from,
+                ..
+            } => {
+                let now = base.document.folders.get(folder);
+                let changed = now.map(|record| record.changed).unwrap_or_default();
+                if let Some(from) = from.filter(|from| *from != changed) {
+                    return Err(AdmissionError::NothingToRepublish(format!(
+                        "{folder} is so since generation {changed}, and you wanted to leave what it was since \
+                         {from}: somebody published there meanwhile (or this was done already); look with \
+                         `stoker policy show` and ask again"
+                    )));
+                }
+                let own = self.source(base, folder, source, inspection).await?;
+                Ok(Some(Republished {
+                    folder: folder.clone(),
+                    own: wanted.get_or_insert(own).clone(),
+                }))
+            }
+        }
     }
 
     pub(crate) fn context(&self) -> Context {
@@ -246,7 +318,17 @@ impl Admission {
                     (digest(&own.policy), digest(&own.settings))
                 };
                 let mut archived = self.archived_after(PolicyGeneration(0)).await?;
+                // Since this one it is what it is now.
+                let since = base
+                    .document
+                    .folders
+                    .get(folder)
+                    .map(|record| record.changed);
                 while let Some(path) = archived.pop() {
+                    let generation = stoker_policy::activation::paths::generation_of(&path);
+                    if since.is_some_and(|since| generation >= Some(since)) {
+                        continue;
+                    }
                     let activation = match self.archived(&path).await {
                         Ok(Some((activation, _))) => activation,
                         Ok(None) => continue,

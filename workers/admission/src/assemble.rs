@@ -11,15 +11,13 @@ use serde_json::json;
 use stoker_core::ids::{ArtifactDigest, PolicyGeneration};
 use stoker_core::plan::PolicyLevel;
 use stoker_core::policy_folder::PolicyFolder;
-use stoker_policy::activation::{
-    Document, Entry, FolderRecord, Own, Pair, PassedOver, Piece, SettingsRef,
-};
-use stoker_policy::{Decision, Failure, Needs, built_in_accepts};
+use stoker_policy::Decision;
+use stoker_policy::activation::{Document, FolderRecord, Own, Pair, PassedOver, Piece};
 
-use crate::judge::Question;
-use crate::knowledge::{Component, Knowledge};
+use crate::deciding::Decides;
+use crate::knowledge::Knowledge;
 use crate::problem::Problem;
-use crate::settings::{self, Merged, SettingsFile, Whose};
+use crate::view::File;
 
 /// What is in a folder now.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -31,12 +29,72 @@ pub(crate) struct Files {
     pub(crate) problems: Vec<Problem>,
 }
 
-fn versions(own: &Own) -> PassedOver {
-    let version = |piece: &Option<Piece>| piece.as_ref().map(|piece| piece.version.clone());
-    PassedOver {
-        policy: version(&own.policy),
-        settings: version(&own.settings),
+/// What of a folder is to be looked at: what is in it, but for uploads that an operator went back from,
+/// in whose place is what was gone back to.
+struct Seen {
+    own: Own,
+    /// Whether what lies there is left aside, by file.
+    policy_passed: bool,
+    settings_passed: bool,
+    /// A policy was there, and is no more.
+    policy_is_deleted: bool,
+}
+
+impl Seen {
+    fn of(record: Option<&FolderRecord>, found: &Files) -> Self {
+        let Some(record) = record else {
+            return Self {
+                own: found.own.clone(),
+                policy_passed: false,
+                settings_passed: false,
+                policy_is_deleted: false,
+            };
+        };
+        let passed = record.passed_over.as_ref();
+        let policy_passed = passed.is_some_and(|passed| passed.policy == found.versions.policy);
+        let settings_passed =
+            passed.is_some_and(|passed| passed.settings == found.versions.settings);
+        let pick = |is_passed, accepted: &Option<Piece>, uploaded: &Option<Piece>| {
+            if is_passed { accepted } else { uploaded }.clone()
+        };
+        let policy_was_there = match passed {
+            Some(passed) => passed.policy.is_some(),
+            None => record.own.policy.is_some(),
+        };
+        Self {
+            own: Own {
+                policy: pick(policy_passed, &record.own.policy, &found.own.policy),
+                settings: pick(settings_passed, &record.own.settings, &found.own.settings),
+            },
+            // That nothing is there and nothing is meant to be passes nothing over.
+            policy_passed: policy_passed
+                && is_other(record.own.policy.as_ref(), found.versions.policy.as_ref()),
+            settings_passed: settings_passed
+                && is_other(
+                    record.own.settings.as_ref(),
+                    found.versions.settings.as_ref(),
+                ),
+            policy_is_deleted: policy_was_there && found.versions.policy.is_none(),
+        }
     }
+
+    fn is_empty(&self) -> bool {
+        self.own == Own::default() && !self.passes_something_over()
+    }
+
+    fn passes_something_over(&self) -> bool {
+        self.policy_passed || self.settings_passed
+    }
+
+    fn passes_over(&self, file: &str) -> bool {
+        (self.policy_passed && file == File::Policy.name())
+            || (self.settings_passed && file == File::Settings.name())
+    }
+}
+
+/// Whether what is accepted is not the upload of that version.
+fn is_other(accepted: Option<&Piece>, version: Option<&String>) -> bool {
+    accepted.map(|piece| &piece.version) != version
 }
 
 /// What an operator wants a folder to be, whatever is uploaded there now.
@@ -77,6 +135,8 @@ pub(crate) struct Assembled {
     pub(crate) standing: BTreeMap<PolicyFolder, Standing>,
     /// The digests of what each folder's standing came from.
     pub(crate) inputs: BTreeMap<PolicyFolder, ArtifactDigest>,
+    /// Why what an operator wanted to go back to is refused; empty: it is not.
+    pub(crate) not_republished: Vec<Problem>,
 }
 
 /// Assembles the folders of the publication `generation`, which follows `base`.
@@ -108,62 +168,44 @@ pub(crate) fn assemble(
     assembly.assembled
 }
 
-/// Boxed where it is on its way up beside something small.
-#[allow(clippy::unnecessary_box_returns)]
-fn unusable(about: &str, failure: &Failure) -> Refused {
-    Box::new(Problem::of(about, failure))
-}
-
-struct Assembly<'a> {
-    base: &'a Document,
-    generation: PolicyGeneration,
+/// A document on its way.
+pub(crate) struct Assembly<'a> {
+    pub(crate) base: &'a Document,
+    pub(crate) generation: PolicyGeneration,
     recalled: &'a BTreeMap<PolicyFolder, Recalled>,
-    known: &'a mut Knowledge,
-    assembled: Assembled,
+    pub(crate) known: &'a mut Knowledge,
+    pub(crate) assembled: Assembled,
 }
-
-/// A refusal on its way up.
-type Refused = Box<Problem>;
-
-/// What decides in a folder.
-type Decides = (BTreeMap<Decision, Entry>, BTreeMap<Decision, SettingsRef>);
 
 impl Assembly<'_> {
     fn folder(&mut self, folder: &PolicyFolder, found: &Files) {
         let record = self.base.folders.get(folder);
         let before = record.map(|record| record.own.clone()).unwrap_or_default();
-        if let Some(passed) = record.and_then(|record| record.passed_over.clone())
-            && passed == found.versions
-        {
-            let standing = match self.decides(folder, &before) {
-                Ok(decides) => {
-                    self.put(folder, before, decides, Some(passed));
-                    Standing::PassedOver
-                }
-                Err(refusals) => {
-                    self.keep(folder, found);
-                    Standing::HeldBack(refusals)
-                }
-            };
-            self.stands(folder, standing);
-            return;
-        }
-        let refusals = match self.candidate(folder, found) {
+        let seen = Seen::of(record, found);
+        let problems: Vec<Problem> = found
+            .problems
+            .iter()
+            .filter(|problem| !seen.passes_over(&problem.about))
+            .cloned()
+            .collect();
+        let refusals = match self.candidate(folder, &seen, &problems) {
             Ok(decides) => {
-                let standing = if found.own == Own::default() {
-                    Standing::Withdrawn
+                let (standing, passed) = if seen.is_empty() {
+                    (Standing::Withdrawn, None)
+                } else if seen.passes_something_over() {
+                    (Standing::PassedOver, Some(found.versions.clone()))
                 } else {
-                    Standing::Active
+                    (Standing::Active, None)
                 };
-                if found.own != Own::default() {
-                    self.put(folder, found.own.clone(), decides, None);
+                if !seen.is_empty() {
+                    self.put(folder, seen.own, decides, passed);
                 }
                 self.stands(folder, standing);
                 return;
             }
             Err(refusals) => refusals,
         };
-        let was_accepted = found.problems.is_empty() && versions(&before) == found.versions;
+        let was_accepted = problems.is_empty() && seen.own == before;
         self.stands(
             folder,
             if was_accepted {
@@ -172,34 +214,32 @@ impl Assembly<'_> {
                 Standing::Refused(refusals)
             },
         );
-        self.without(folder, found, before);
+        self.without(folder, &seen, before);
     }
 
-    /// What a folder is when what is in it is refused.
-    fn without(&mut self, folder: &PolicyFolder, found: &Files, before: Own) {
-        let kept = if found.versions.policy.is_some() {
-            before
-        } else {
-            // The policy was deleted: it does not come back with the settings that went with it.
-            Own {
-                policy: None,
-                settings: before.settings,
-            }
+    /// What a folder is when what is in it is refused: what was accepted before, but for what was deleted.
+    fn without(&mut self, folder: &PolicyFolder, seen: &Seen, before: Own) {
+        let kept = Own {
+            // It does not come back with the settings that went with it.
+            policy: before.policy.filter(|_| !seen.policy_is_deleted),
+            settings: before.settings,
         };
         if kept == Own::default() {
             return;
         }
-        if kept == found.own {
+        if kept == seen.own {
             // It was refused a moment ago.
-            self.keep(folder, found);
+            self.keep(folder, seen);
         } else if let Ok(decides) = self.decides(folder, &kept) {
-            self.put(folder, kept, decides, None);
+            let record = self.base.folders.get(folder);
+            let passed = record.and_then(|record| record.passed_over.clone());
+            self.put(folder, kept, decides, passed);
         } else {
-            self.keep(folder, found);
+            self.keep(folder, seen);
         }
     }
 
-    /// What an operator went back to, unless it is refused now.
+    /// What an operator went back to, unless it is refused now: then the folder is what it is without that.
     fn republish(&mut self, folder: &PolicyFolder, found: &Files, wanted: &Republished) {
         match self.decides(folder, &wanted.own) {
             Ok(decides) => {
@@ -213,7 +253,7 @@ impl Assembly<'_> {
             }
             Err(refusals) => {
                 self.folder(folder, found);
-                self.stands(folder, Standing::Refused(refusals));
+                self.assembled.not_republished = refusals;
             }
         }
     }
@@ -222,25 +262,27 @@ impl Assembly<'_> {
         self.assembled.standing.insert(folder.clone(), standing);
     }
 
-    /// Leaves a folder as it is, unless that would leave a policy in place that was deleted.
-    fn keep(&mut self, folder: &PolicyFolder, found: &Files) {
+    /// Leaves a folder as it is, but for policies that were deleted.
+    fn keep(&mut self, folder: &PolicyFolder, seen: &Seen) {
         let Some(record) = self.base.folders.get(folder) else {
             return;
         };
         let deleted = |level: PolicyLevel| {
             level != PolicyLevel::BuiltIn
                 && if level == folder.level() {
-                    found.versions.policy.is_none()
+                    seen.policy_is_deleted
                 } else {
                     !self.has_policy(folder, level)
                 }
         };
-        if record.scope.values().any(|entry| deleted(entry.pair.level)) {
-            return;
-        }
         let mut record = record.clone();
+        record.own.policy.take_if(|_| seen.policy_is_deleted);
+        record.scope.retain(|_, entry| !deleted(entry.pair.level));
         for entry in record.scope.values_mut() {
             entry.previous.take_if(|previous| deleted(previous.level));
+        }
+        if record.scope.is_empty() && record.own == Own::default() {
+            return;
         }
         // Its organisation's policy may be another now, which is shown only what it accepts.
         let own = record.own.clone();
@@ -252,7 +294,7 @@ impl Assembly<'_> {
     }
 
     /// Whether a policy is accepted in the broader folder of that level.
-    fn has_policy(&self, folder: &PolicyFolder, level: PolicyLevel) -> bool {
+    pub(crate) fn has_policy(&self, folder: &PolicyFolder, level: PolicyLevel) -> bool {
         folder.chain().any(|place| {
             let record = self.assembled.folders.get(&place);
             place.level() == level && record.is_some_and(|record| record.own.policy.is_some())
@@ -291,28 +333,30 @@ impl Assembly<'_> {
         self.assembled.folders.insert(folder.clone(), record);
     }
 
-    fn candidate(&mut self, folder: &PolicyFolder, found: &Files) -> Result<Decides, Vec<Problem>> {
-        if !found.problems.is_empty() {
-            return Err(found.problems.clone());
+    fn candidate(
+        &mut self,
+        folder: &PolicyFolder,
+        seen: &Seen,
+        problems: &[Problem],
+    ) -> Result<Decides, Vec<Problem>> {
+        if !problems.is_empty() {
+            return Err(problems.to_vec());
         }
-        if found.own == Own::default() {
+        if seen.is_empty() {
             return Ok(Decides::default());
         }
-        let inputs = self.inputs(folder, found);
+        let inputs = self.inputs(folder, &seen.own);
         let recalled = self.recalled.get(folder);
         if let Some(recalled) = recalled.filter(|recalled| recalled.inputs == inputs) {
             return Err(recalled.problems.clone());
         }
-        self.decides(folder, &found.own)
+        self.decides(folder, &seen.own)
     }
 
     /// The digest of all that what is thought of a folder comes from, but for the context.
-    fn inputs(&mut self, folder: &PolicyFolder, found: &Files) -> ArtifactDigest {
+    fn inputs(&mut self, folder: &PolicyFolder, own: &Own) -> ArtifactDigest {
         let digest = |piece: &Option<Piece>| piece.as_ref().map(|piece| piece.digest.clone());
-        let mut all = vec![json!([
-            digest(&found.own.policy),
-            digest(&found.own.settings)
-        ])];
+        let mut all = vec![json!([digest(&own.policy), digest(&own.settings)])];
         for place in folder.chain().skip(1) {
             let record = self.assembled.folders.get(&place);
             all.push(json!(record.map(|record| {
@@ -328,243 +372,5 @@ impl Assembly<'_> {
         let known = &mut self.assembled.inputs;
         known.insert(folder.clone(), inputs.clone());
         inputs
-    }
-
-    /// What decides for a folder's scope, were this in it.
-    fn decides(&mut self, folder: &PolicyFolder, own: &Own) -> Result<Decides, Vec<Problem>> {
-        let mut refusals = Vec::new();
-        if let Some(piece) = &own.policy
-            && let Some(Component::Refused(problem)) = self.known.component(&piece.digest)
-        {
-            return Err(vec![problem]);
-        }
-        let mut decides = Decides::default();
-        for decision in Decision::ALL {
-            // There is one distribution: what an owner thinks of it is nobody's decision.
-            if decision == Decision::Sync && *folder != PolicyFolder::Default {
-                continue;
-            }
-            match self.pair(folder, own, decision) {
-                Ok(pair) => {
-                    let entry = self.entry(folder, decision, pair);
-                    decides.0.insert(decision, entry);
-                }
-                Err(refusal) => refusals.push(*refusal),
-            }
-            match self.tunes(folder, own, decision) {
-                Ok(Some(settings)) => {
-                    decides.1.insert(decision, settings);
-                }
-                Ok(None) => {}
-                Err(refusal) => refusals.push(*refusal),
-            }
-        }
-        if refusals.is_empty() {
-            Ok(decides)
-        } else {
-            refusals.dedup();
-            Err(refusals)
-        }
-    }
-
-    /// Since when a pair decides, and instead of what.
-    fn entry(&self, folder: &PolicyFolder, decision: Decision, pair: Pair) -> Entry {
-        let before = self
-            .base
-            .folders
-            .get(folder)
-            .and_then(|record| record.scope.get(&decision));
-        let (since, previous) = match before {
-            Some(before) if before.pair == pair => (before.since, before.previous.clone()),
-            Some(before) => (self.generation, Some(before.pair.clone())),
-            // Until now the next broader level decided.
-            None => {
-                let broader = self.base.entry(folder, decision);
-                let previous = broader.map(|(entry, settings)| Pair {
-                    settings: settings.clone(),
-                    inherited: None,
-                    ..entry.pair.clone()
-                });
-                (self.generation, previous)
-            }
-        };
-        Entry {
-            previous: previous.filter(|previous| {
-                previous.policy.is_some()
-                    && *previous != pair
-                    && self.is_meant(folder, previous.level, pair.level)
-            }),
-            pair,
-            since,
-        }
-    }
-
-    /// Whether a policy is still meant to decide on that level: what was withdrawn does not come back.
-    fn is_meant(&self, folder: &PolicyFolder, level: PolicyLevel, now: PolicyLevel) -> bool {
-        level == now || self.has_policy(folder, level)
-    }
-
-    /// The folder and the broader ones, with what is accepted of each.
-    fn chain(&self, folder: &PolicyFolder, own: &Own) -> Vec<(PolicyFolder, Own)> {
-        let broader = folder.chain().skip(1).map(|place| {
-            let record = self.assembled.folders.get(&place);
-            let own = record.map(|record| record.own.clone()).unwrap_or_default();
-            (place, own)
-        });
-        std::iter::once((folder.clone(), own.clone()))
-            .chain(broader)
-            .collect()
-    }
-
-    /// Who decides, by the place in the chain.
-    fn deciding(
-        &mut self,
-        chain: &[(PolicyFolder, Own)],
-        decision: Decision,
-    ) -> Option<(usize, ArtifactDigest)> {
-        chain.iter().enumerate().find_map(|(place, (_, own))| {
-            let piece = own.policy.as_ref()?;
-            let takes = match self.known.component(&piece.digest) {
-                Some(Component::Policy(record)) => record.exports.decisions.contains(&decision),
-                Some(Component::Refused(_)) => false,
-                // Until it is known, it is taken to be good.
-                None => true,
-            };
-            takes.then(|| (place, piece.digest.clone()))
-        })
-    }
-
-    fn pair(
-        &mut self,
-        folder: &PolicyFolder,
-        own: &Own,
-        decision: Decision,
-    ) -> Result<Pair, Refused> {
-        let chain = self.chain(folder, own);
-        let deciding = self.deciding(&chain, decision);
-        let merged_from = deciding
-            .as_ref()
-            .map_or(chain.len(), |(place, _)| place + 1);
-        let files: Vec<Option<SettingsFile>> = chain[..merged_from]
-            .iter()
-            .map(|(place, own)| self.file(place, own))
-            .collect();
-        let merged = |whose| {
-            settings::merged(files.iter().map(Option::as_ref), decision, whose)
-                .map_err(|failure| unusable("settings.json", &failure))
-        };
-        let for_own = merged(Whose::Own)?;
-        let for_narrower = merged(Whose::Narrower)?;
-        let policy = deciding.as_ref().map(|(_, digest)| digest);
-        // No scope is the default level's own: what is declared there applies nowhere.
-        let (settings, inherited) = if *folder == PolicyFolder::Default {
-            (self.accepted(policy, decision, &for_narrower, true)?, None)
-        } else {
-            let settings = self.accepted(policy, decision, &for_own, true)?;
-            let differs = for_narrower.text() != for_own.text();
-            let inherited = if differs {
-                Some(self.accepted(policy, decision, &for_narrower, false)?)
-            } else {
-                None
-            };
-            (settings, inherited)
-        };
-        Ok(Pair {
-            level: deciding
-                .as_ref()
-                .map_or(PolicyLevel::BuiltIn, |(place, _)| chain[*place].0.level()),
-            policy: deciding.map(|(_, digest)| digest),
-            settings,
-            inherited,
-        })
-    }
-
-    /// What a repository without a policy makes of its organisation's settings for its jobs.
-    fn tunes(
-        &mut self,
-        folder: &PolicyFolder,
-        own: &Own,
-        decision: Decision,
-    ) -> Result<Option<SettingsRef>, Refused> {
-        let PolicyFolder::Repository(owner, _) = folder else {
-            return Ok(None);
-        };
-        if own.policy.is_some() {
-            return Ok(None);
-        }
-        let Some(file) = self.file(folder, own) else {
-            return Ok(None);
-        };
-        let owner = PolicyFolder::Organization(owner.clone());
-        let place = owner
-            .chain()
-            .find(|place| self.assembled.folders.contains_key(place));
-        let deciding = place.and_then(|place| {
-            let entry = self.assembled.folders.get(&place)?.scope.get(&decision)?;
-            let settings = entry.pair.for_scope(place == owner);
-            Some((entry.pair.policy.clone(), settings.digest.clone()))
-        });
-        let (policy, scope) = match deciding {
-            None => (None, Merged::parse("{}")),
-            Some((policy, digest)) => {
-                let text = self.known.text(&digest);
-                let text = text
-                    .as_deref()
-                    .and_then(|text| std::str::from_utf8(text).ok());
-                (
-                    policy,
-                    text.map_or_else(|| Merged::parse("{}"), Merged::parse),
-                )
-            }
-        };
-        let Some(scope) = scope else {
-            return Ok(None);
-        };
-        let tuned = settings::tuned(&scope, &file, decision)
-            .map_err(|failure| unusable("settings.json", &failure))?;
-        match tuned {
-            None => Ok(None),
-            Some(tuned) => self
-                .accepted(policy.as_ref(), decision, &tuned, false)
-                .map(Some),
-        }
-    }
-
-    fn file(&mut self, folder: &PolicyFolder, own: &Own) -> Option<SettingsFile> {
-        let piece = own.settings.as_ref()?;
-        Some(SettingsFile {
-            path: format!("{folder}/settings.json"),
-            bytes: self.known.text(&piece.digest)?,
-        })
-    }
-
-    /// Merged settings, if whoever decides accepts them.
-    fn accepted(
-        &mut self,
-        policy: Option<&ArtifactDigest>,
-        decision: Decision,
-        merged: &Merged,
-        trial: bool,
-    ) -> Result<SettingsRef, Refused> {
-        let text = merged.text();
-        let digest = self.known.text_is(text.as_bytes().into());
-        let needs: Needs = match policy {
-            None => built_in_accepts(decision, &text)
-                .map_err(|failure| unusable(decision.as_str(), &failure))?,
-            Some(policy) => {
-                let question = Question {
-                    decision,
-                    settings: text,
-                    trial,
-                };
-                let answer = self.known.answer(policy, question);
-                answer.unwrap_or(Ok(Needs::default())).map_err(Box::new)?
-            }
-        };
-        Ok(SettingsRef {
-            digest,
-            zones: needs.time_zones,
-            notes: merged.notes.clone(),
-        })
     }
 }

@@ -44,7 +44,6 @@ const ALLOWED: &[libc::c_long] = &[
     libc::SYS_close,
     libc::SYS_exit,
     libc::SYS_exit_group,
-    libc::SYS_fcntl,
     libc::SYS_fstat,
     libc::SYS_ftruncate,
     libc::SYS_futex,
@@ -80,8 +79,21 @@ const ALLOWED: &[libc::c_long] = &[
     libc::SYS_writev,
 ];
 
-/// The largest file in memory: a component's data, which the component's own size bounds.
-const LARGEST_FILE: u64 = 256 << 20;
+/// What may be asked of an open file: neither who is to get a signal of it nor when one is sent, by which
+/// its parent could be killed.
+const ASKED_OF_FILES: [libc::c_int; 5] = [
+    libc::F_GETFD,
+    libc::F_SETFD,
+    libc::F_GETFL,
+    libc::F_DUPFD_CLOEXEC,
+    libc::F_ADD_SEALS,
+];
+
+/// The largest file in memory: a component's data. These files are not in the limit of memory.
+const LARGEST_FILE: u64 = 64 << 20;
+
+/// The most of them, each core module of a component having one, and the pipes.
+const FILES: u64 = 32;
 
 /// Confines this process, for good.
 ///
@@ -97,7 +109,7 @@ pub fn confine(limits: &ChildLimits) -> Result<(), String> {
         (Resource::Cpu, "CPU time", limits.cpu_seconds),
         (Resource::Fsize, "the size of files", LARGEST_FILE),
         (Resource::Core, "the size of core dumps", 0),
-        (Resource::Nofile, "open files", 64),
+        (Resource::Nofile, "open files", FILES),
     ] {
         limit_to(resource, limit).map_err(|error| format!("{name} can't be limited: {error}"))?;
     }
@@ -137,6 +149,13 @@ fn filter() -> Result<(), String> {
         let rule = first.and_then(|first| SeccompRule::new(vec![first]));
         rules.insert(call, vec![rule.map_err(|error| error.to_string())?]);
     }
+    let asked = ASKED_OF_FILES.map(|command| {
+        let command = u64::from(command.unsigned_abs());
+        let second = SeccompCondition::new(1, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, command);
+        second.and_then(|second| SeccompRule::new(vec![second]))
+    });
+    let asked: Result<Vec<_>, _> = asked.into_iter().collect();
+    rules.insert(libc::SYS_fcntl, asked.map_err(|error| error.to_string())?);
     let refused = SeccompAction::Errno(libc::EPERM.unsigned_abs());
     let arch = TargetArch::try_from(std::env::consts::ARCH).map_err(|error| error.to_string())?;
     let filter = SeccompFilter::new(rules, refused, SeccompAction::Allow, arch);

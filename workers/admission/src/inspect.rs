@@ -8,7 +8,7 @@ use futures::future::FutureExt as _;
 use serde::{Deserialize, Serialize};
 use stoker_core::ids::ArtifactDigest;
 use stoker_core::policy_folder::PolicyFolder;
-use stoker_core::ports::{Fetched, PolicyStoreError};
+use stoker_core::ports::{Fetched, PolicyStoreError, Upload};
 use stoker_policy::Failure;
 use stoker_policy::activation::{Document, NativeCode, PolicyRecord, paths};
 
@@ -21,6 +21,13 @@ use crate::problem::Problem;
 use crate::verdict::{Context, Verdict};
 use crate::view::File;
 
+/// How many active policies are compiled for another engine in one round: an upgrade of a deployment with
+/// hundreds takes several sweeps, and no round more time and memory than it has.
+const RECOMPILED: usize = 8;
+
+/// How many components are kept open between two questions.
+const OPEN_AT_ONCE: usize = 4;
+
 /// What was found out in one round.
 pub(crate) struct Inspection<'a> {
     admission: &'a Admission,
@@ -29,10 +36,30 @@ pub(crate) struct Inspection<'a> {
     components: HashMap<ArtifactDigest, Arc<Vec<u8>>>,
     /// Machine code that was made in this round.
     natives: HashMap<ArtifactDigest, (NativeCode, Vec<u8>)>,
+    /// Children that may be asked more.
     policies: HashMap<ArtifactDigest, Box<dyn Trying>>,
+    /// How many active policies were compiled for another engine.
+    recompiled: usize,
     /// What had been told of folders, as far as that was looked at; none: nothing.
     pub(crate) verdicts: Verdicts,
+    /// Uploads that were not read because what they hold is admitted already: from where it can be had
+    /// again.
+    sources: HashMap<ArtifactDigest, Upload>,
     pub(crate) alarms: Vec<String>,
+}
+
+/// Why an admitted object can't be had.
+enum Lost {
+    /// It is not there, or not what it was: somebody tampered with the bucket, or a rule expired it.
+    Damaged(Failure),
+    /// The store does not answer.
+    Store(PolicyStoreError),
+}
+
+impl From<PolicyStoreError> for Lost {
+    fn from(error: PolicyStoreError) -> Self {
+        Self::Store(error)
+    }
 }
 
 /// What was told of folders.
@@ -56,9 +83,21 @@ impl<'a> Inspection<'a> {
             components: HashMap::new(),
             natives: HashMap::new(),
             policies: HashMap::new(),
+            recompiled: 0,
             verdicts: Verdicts::new(),
+            sources: HashMap::new(),
             alarms: Vec::new(),
         }
+    }
+
+    /// Remembers where the bytes of that digest lie, unread.
+    pub(crate) fn lies_in(&mut self, digest: &ArtifactDigest, upload: &Upload) {
+        self.sources.insert(digest.clone(), upload.clone());
+    }
+
+    /// Whether an upload with these bytes was read in this round.
+    pub(crate) fn was_read(&self, digest: &ArtifactDigest) -> bool {
+        self.components.contains_key(digest)
     }
 
     /// Remembers what was read of an upload.
@@ -110,12 +149,20 @@ impl<'a> Inspection<'a> {
     pub(crate) fn want_machine_code(&mut self, assembled: &Assembled) {
         let engine = self.admission.settings.configuration.id();
         for digest in named(assembled) {
-            let lacks = match self.known.known(digest) {
-                Some(Component::Policy(record)) => record.native(&engine).is_none(),
-                _ => false,
+            let Some(Component::Policy(record)) = self.known.known(digest) else {
+                continue;
             };
+            // What is uploaded again mends what was damaged, whatever it was.
+            let is_new = self.was_read(digest);
+            let lacks = is_new || record.native(&engine).is_none();
             // One that can't be compiled any more is told of below, once.
             if lacks && !self.natives.contains_key(digest) && !self.policies.contains_key(digest) {
+                if !is_new {
+                    if self.recompiled == RECOMPILED {
+                        continue;
+                    }
+                    self.recompiled += 1;
+                }
                 let components = &mut self.known.wanted.components;
                 components.entry(digest.clone()).or_default();
             }
@@ -127,21 +174,27 @@ impl<'a> Inspection<'a> {
         let wanted = std::mem::take(&mut self.known.wanted);
         let mut texts = Vec::new();
         for digest in &wanted.texts {
-            texts.push(self.text(digest).boxed());
+            texts.push(self.object(paths::settings(digest), digest).boxed());
         }
         let texts: Vec<_> = at_once(texts).await;
-        for text in texts {
-            self.known.text_is(text?.into());
+        for (digest, text) in wanted.texts.into_iter().zip(texts) {
+            match text {
+                Ok(bytes) => {
+                    self.known.text_is(bytes.into());
+                }
+                Err(Lost::Store(error)) => return Err(error.into()),
+                Err(Lost::Damaged(failure)) => {
+                    self.alarms.push(failure.to_string());
+                    let problem = Problem::of(File::Settings.name(), &failure);
+                    self.known.text_is_damaged(digest, problem);
+                }
+            }
         }
         for (digest, questions) in wanted.components {
             self.find_component(&digest, questions.into_iter().collect())
                 .await?;
         }
         Ok(())
-    }
-
-    async fn text(&self, digest: &ArtifactDigest) -> Result<Vec<u8>, PolicyStoreError> {
-        self.object(&paths::settings(digest), digest).await
     }
 
     async fn find_component(
@@ -194,7 +247,14 @@ impl<'a> Inspection<'a> {
                 self.refuse(digest, &Failure::Killer(how));
                 return Ok(Ok(()));
             }
-            let component = self.component(digest).await?;
+            let component = match self.component(digest).await {
+                Ok(component) => component,
+                Err(Lost::Store(error)) => return Err(error.into()),
+                Err(Lost::Damaged(failure)) => {
+                    self.refuse(digest, &failure);
+                    return Ok(Ok(()));
+                }
+            };
             let size = component.len() as u64;
             match self.admission.judge.open(component).await {
                 Err(error) => return Ok(Err(error)),
@@ -219,6 +279,10 @@ impl<'a> Inspection<'a> {
                         self.known.is(digest.clone(), Component::Policy(record));
                     }
                     self.natives.insert(digest.clone(), (code, native));
+                    // Each has a process with all its memory: who is asked again is opened again.
+                    if self.policies.len() == OPEN_AT_ONCE {
+                        self.policies.clear();
+                    }
                     self.policies.insert(digest.clone(), policy);
                 }
             }
@@ -258,42 +322,36 @@ impl<'a> Inspection<'a> {
     }
 
     /// A component: as it was uploaded, or as it was admitted before.
-    async fn component(&mut self, digest: &ArtifactDigest) -> Result<Arc<Vec<u8>>, AdmissionError> {
+    async fn component(&mut self, digest: &ArtifactDigest) -> Result<Arc<Vec<u8>>, Lost> {
         if let Some(component) = self.components.get(digest) {
             return Ok(Arc::clone(component));
         }
-        let bytes = self.object(&paths::component(digest), digest).await?;
-        let component = Arc::new(bytes);
-        self.components
-            .insert(digest.clone(), Arc::clone(&component));
-        Ok(component)
+        let bytes = self.object(paths::component(digest), digest).await?;
+        Ok(Arc::new(bytes))
     }
 
-    /// An admitted object, whose digest is what it is known by.
-    async fn object(
-        &self,
-        path: &str,
-        digest: &ArtifactDigest,
-    ) -> Result<Vec<u8>, PolicyStoreError> {
-        let problem = |problem: String| PolicyStoreError {
-            path: path.to_owned(),
-            problem,
-        };
-        match self.admission.store.fetch(path, None).await? {
+    /// An admitted object, whose digest is what it is known by; from the upload that it was copied from, if
+    /// that is still there and the copy is not what it was: then it is copied again.
+    async fn object(&self, path: String, digest: &ArtifactDigest) -> Result<Vec<u8>, Lost> {
+        let failure = match self.admission.store.fetch(&path, None).await? {
             Fetched::Found { bytes, .. } => {
                 let found = ArtifactDigest::of(&bytes);
                 if found == *digest {
-                    Ok(bytes)
-                } else {
-                    let recorded = digest.clone();
-                    let tampered = Failure::Tampered { found, recorded };
-                    Err(problem(tampered.to_string()))
+                    return Ok(bytes);
                 }
+                let recorded = digest.clone();
+                Failure::Tampered { found, recorded }
             }
-            Fetched::Absent | Fetched::Unchanged => {
-                Err(problem(Failure::Missing(path.to_owned()).to_string()))
-            }
+            Fetched::Absent | Fetched::Unchanged => Failure::Missing(path.clone()),
+        };
+        if let Some(upload) = self.sources.get(digest)
+            && let Some(read) = self.admission.uploads.read(upload).await?
+            && ArtifactDigest::of(&read.bytes) == *digest
+        {
+            self.admission.store.put(&path, &read.bytes).await?;
+            return Ok(read.bytes);
         }
+        Err(Lost::Damaged(failure))
     }
 
     /// A component that was read in this round.

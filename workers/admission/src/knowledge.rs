@@ -37,6 +37,8 @@ pub(crate) struct Knowledge {
     answers: HashMap<Asked, (bool, Answer)>,
     /// Folders' own settings, and merged ones.
     texts: HashMap<ArtifactDigest, Arc<[u8]>>,
+    /// Admitted settings that are damaged or gone, and what is the matter with them.
+    damaged: HashMap<ArtifactDigest, Problem>,
     pub(crate) wanted: Wanted,
 }
 
@@ -139,13 +141,24 @@ impl Knowledge {
         digest
     }
 
+    /// Remembers that admitted settings can't be used.
+    pub(crate) fn text_is_damaged(&mut self, digest: ArtifactDigest, problem: Problem) {
+        self.damaged.insert(digest, problem);
+    }
+
     /// A text, if it is known; else it is wanted.
-    pub(crate) fn text(&mut self, digest: &ArtifactDigest) -> Option<Arc<[u8]>> {
-        let known = self.texts.get(digest).cloned();
-        if known.is_none() {
-            self.wanted.texts.insert(digest.clone());
+    ///
+    /// # Errors
+    /// If it can't be had.
+    pub(crate) fn text(&mut self, digest: &ArtifactDigest) -> Result<Option<Arc<[u8]>>, Problem> {
+        if let Some(known) = self.texts.get(digest) {
+            return Ok(Some(Arc::clone(known)));
         }
-        known
+        if let Some(problem) = self.damaged.get(digest) {
+            return Err(problem.clone());
+        }
+        self.wanted.texts.insert(digest.clone());
+        Ok(None)
     }
 
     /// A text, if it is known.

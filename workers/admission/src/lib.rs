@@ -1,9 +1,9 @@
 //! Admission: what people put under `policies/` is a request; what passes here is what decides.
 //!
-//! One round ([`admission`]) reads what is active (`base`) and what is uploaded (`view`, `reading`), finds out what
-//! is not known of it (`inspect`, `knowledge`) by having components compiled and tried ([`judge`]: in a
-//! process of its own, [`child`], or in this one, [`trial`]), assembles what is to decide where
-//! (`assemble`, `settings`: pure), publishes that as one signed document with a generation of its own
+//! One round ([`admission`]) reads what is active (`base`) and what is uploaded (`view`, `reading`), finds out
+//! what is not known of it (`inspect`, `knowledge`) by having components compiled and tried ([`judge`]: in
+//! a process of its own, [`child`], or in this one, [`trial`]), assembles what is to decide where
+//! (`assemble`, `deciding`, `settings`: pure), publishes that as one signed document with a generation of its own
 //! (`publish`), and tells what became of each folder ([`verdict`]).
 //!
 //! What it is not: it names no AWS service and keeps nothing from one round to the next. Everything it
@@ -14,6 +14,7 @@ mod assemble;
 mod base;
 pub mod child;
 pub mod confine;
+mod deciding;
 mod inspect;
 pub mod judge;
 mod knowledge;

@@ -9,7 +9,7 @@ use stoker_core::policy_folder::PolicyFolder;
 use stoker_core::ports::{Fetched, PolicyStoreError, Replaced};
 use stoker_policy::activation::document::SCHEMA;
 use stoker_policy::activation::{
-    Document, FolderRecord, PolicyRecord, SettingsRef, Unsigned, paths,
+    Activation, Document, FolderRecord, PolicyRecord, SettingsRef, Unsigned, paths,
 };
 
 use crate::admission::{Admission, AdmissionError, named};
@@ -35,7 +35,7 @@ impl Admission {
         base: &Base,
         generation: PolicyGeneration,
         assembled: &Assembled,
-        inspection: &Inspection<'_>,
+        inspection: &mut Inspection<'_>,
     ) -> Result<Option<bool>, AdmissionError> {
         let policies = self.policies(base, assembled, inspection);
         let same = policies == base.document.policies && assembled.folders == base.document.folders;
@@ -56,13 +56,20 @@ impl Admission {
         let unsigned = Unsigned::new(&self.settings.deployment, &document)?;
         let signature = self.signer.sign(unsigned.statement().bytes()).await?;
         let bytes = unsigned.signed(&signature)?;
+        // What is not believed here is believed by no reader: it must not take the place of what is.
+        Activation::verify(&self.settings.keys, &self.settings.deployment, &bytes)
+            .map_err(AdmissionError::NotTrusted)?;
         let tag = base.tag.as_deref();
         match self.store.replace(paths::ACTIVE, tag, &bytes).await? {
             Replaced::Conflict => Ok(None),
             Replaced::Written { .. } => {
-                self.store
-                    .create(&paths::generation(generation), &bytes)
-                    .await?;
+                // It is done, whatever becomes of this: the next publication keeps it first.
+                let path = paths::generation(generation);
+                if let Err(error) = self.store.create(&path, &bytes).await {
+                    inspection
+                        .alarms
+                        .push(format!("{error}; it is kept by the next publication"));
+                }
                 Ok(Some(true))
             }
         }
@@ -102,29 +109,51 @@ impl Admission {
         document: &Document,
         inspection: &Inspection<'_>,
     ) -> Result<(), PolicyStoreError> {
-        let known = texts(&base.document.folders);
-        let mut objects: Vec<(String, &[u8])> = Vec::new();
-        for digest in texts(&document.folders).difference(&known) {
+        let before = &base.document.folders;
+        let changed = document
+            .folders
+            .iter()
+            .filter(|(folder, record)| before.get(*folder) != Some(record))
+            .map(|(_, record)| record);
+        let mut objects: Vec<(String, &ArtifactDigest, &[u8])> = Vec::new();
+        for digest in texts(changed) {
             if let Some(text) = inspection.known.known_text(digest) {
-                objects.push((paths::settings(digest), text));
+                objects.push((paths::settings(digest), digest, text));
             }
         }
         for digest in document.policies.keys() {
             if let Some(component) = inspection.read_component(digest) {
-                objects.push((paths::component(digest), component));
+                objects.push((paths::component(digest), digest, component));
             }
             if let Some((code, native)) = inspection.native(digest) {
-                objects.push((paths::native(&code.engine, &code.digest), native));
+                let path = paths::native(&code.engine, &code.digest);
+                objects.push((path, &code.digest, native));
             }
         }
         let mut writes = Vec::new();
-        for (path, bytes) in &objects {
-            writes.push(self.store.create(path, bytes).boxed());
+        for (path, digest, bytes) in &objects {
+            writes.push(self.keep_object(path, digest, bytes).boxed());
         }
         for written in at_once(writes).await {
             written?;
         }
         Ok(())
+    }
+
+    /// Has an object there that is known by its digest: also where another lies in its place.
+    async fn keep_object(
+        &self,
+        path: &str,
+        digest: &ArtifactDigest,
+        bytes: &[u8],
+    ) -> Result<(), PolicyStoreError> {
+        if self.store.create(path, bytes).await? {
+            return Ok(());
+        }
+        match self.store.fetch(path, None).await? {
+            Fetched::Found { bytes, .. } if ArtifactDigest::of(&bytes) == *digest => Ok(()),
+            _ => self.store.put(path, bytes).await,
+        }
     }
 
     /// Keeps the document that is active, so that it can be gone back to when another one is.
@@ -232,9 +261,9 @@ impl Admission {
 }
 
 /// The settings that records name.
-fn texts(folders: &BTreeMap<PolicyFolder, FolderRecord>) -> BTreeSet<&ArtifactDigest> {
+fn texts<'r>(records: impl Iterator<Item = &'r FolderRecord>) -> BTreeSet<&'r ArtifactDigest> {
     let mut all = BTreeSet::new();
-    for record in folders.values() {
+    for record in records {
         all.extend(record.own.settings.iter().map(|piece| &piece.digest));
         for entry in record.scope.values() {
             for pair in std::iter::once(&entry.pair).chain(entry.previous.as_ref()) {
@@ -248,7 +277,11 @@ fn texts(folders: &BTreeMap<PolicyFolder, FolderRecord>) -> BTreeSet<&ArtifactDi
 }
 
 fn why(task: &Task, base: &Base, assembled: &Assembled, same: bool) -> String {
-    if let Task::Republish { folder, source, by } = task {
+    if let Task::Republish {
+        folder, source, by, ..
+    } = task
+    {
+        let by = stoker_policy::tame(by.clone());
         return match source {
             Source::Before => format!("{by} took {folder} back to what was before"),
             Source::Generation(generation) => {

@@ -39,6 +39,15 @@ impl Admission {
         for (folder, uploaded) in &view.folders {
             let own = base.folders.get(folder).map(|record| &record.own);
             let (found, unread) = self.known(folder, uploaded, own);
+            let known = [
+                (found.own.policy.as_ref(), File::Policy),
+                (found.own.settings.as_ref(), File::Settings),
+            ];
+            for (piece, file) in known {
+                if let (Some(piece), Some(upload)) = (piece, uploaded.file(file)) {
+                    inspection.lies_in(&piece.digest, upload);
+                }
+            }
             files.insert(folder.clone(), found);
             wanted.extend(unread);
         }

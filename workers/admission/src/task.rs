@@ -23,6 +23,8 @@ pub enum Task {
         folder: PolicyFolder,
         /// What.
         source: Source,
+        /// Instead of what has been there since that publication, if that is to be made sure of.
+        from: Option<PolicyGeneration>,
         /// Who wants it.
         by: String,
     },
@@ -81,7 +83,8 @@ fn is_none(count: &usize) -> bool {
 }
 
 impl Report {
-    /// The report with so many verdicts at most: what is new and what is refused first.
+    /// The report with so many verdicts at most, what is new and what is refused first, and as many of
+    /// everything else.
     #[must_use]
     pub fn shortened(mut self, most: usize) -> Self {
         let mut folders: Vec<(bool, PolicyFolder)> = self
@@ -97,6 +100,10 @@ impl Report {
             self.verdicts.remove(&folder);
             self.left_out += 1;
         }
+        self.news
+            .retain(|folder| self.verdicts.contains_key(folder));
+        self.misplaced.truncate(most);
+        self.alarms.truncate(most);
         self
     }
 }

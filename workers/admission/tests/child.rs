@@ -30,7 +30,7 @@ async fn whoever_takes_over_the_child_has_no_credentials_no_files_no_network_and
     assert_eq!(told.cause, "break-out");
     let told = told.message;
     assert!(!told.contains("REACHED"), "{told}");
-    assert!(told.matches("refused (").count() >= 12, "{told}");
+    assert!(told.matches("refused (").count() >= 14, "{told}");
     assert!(told.contains("environment: 0;"), "{told}");
     // Its two pipes, and standard error.
     assert!(told.contains("files: 0 1 2;"), "{told}");

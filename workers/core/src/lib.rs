@@ -14,6 +14,7 @@
 
 pub mod account;
 pub mod boot;
+pub mod budget;
 pub mod class;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;

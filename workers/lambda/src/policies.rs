@@ -1,7 +1,7 @@
 //! Who decides, and what policies may be and use.
 
-use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use base64::{DecodeError, Engine as _};
 use stoker_core::ids::Deployment;
 use stoker_policy::artifact::PublicKeys;
 use stoker_policy::{HostSettings, Limits, OnFailure, PolicyMode, SizeClass, Trust};
@@ -10,6 +10,10 @@ use crate::reader::Reader;
 
 /// More than a Lambda has: a limit beyond it would limit nothing.
 const MOST_BYTES: usize = 1 << 30;
+
+/// The most bytes that a component can be allowed to have. Those who read uploads stop there, so that whatever
+/// somebody uploads fits into a Lambda's memory: a limit beyond it would let nothing more in.
+pub const LARGEST_COMPONENT: usize = 20 << 20;
 
 /// Some 20 s of a policy's time: a decision that takes longer holds up its scope.
 const MOST_FUEL: u64 = 100_000_000_000;
@@ -72,16 +76,13 @@ pub fn public_keys<F: Fn(&str) -> Option<String>>(reader: &mut Reader<F>) -> Opt
         NAME,
         "the public key that admission signs with (PEM, or base64 of its DER; two while it is rotated)",
     )?;
-    let mut keys = Vec::new();
-    for key in split(&given) {
-        match STANDARD.decode(&key) {
-            Ok(der) => keys.push(der),
-            Err(error) => {
-                reader.fail(NAME, format!("has a key that is no base64: {error}"));
-                return None;
-            }
+    let keys = match ders(&given) {
+        Ok(keys) => keys,
+        Err(error) => {
+            reader.fail(NAME, format!("has a key that is no base64: {error}"));
+            return None;
         }
-    }
+    };
     match PublicKeys::checked(keys) {
         Ok(keys) => Some(keys),
         Err(problem) => {
@@ -91,23 +92,25 @@ pub fn public_keys<F: Fn(&str) -> Option<String>>(reader: &mut Reader<F>) -> Opt
     }
 }
 
-/// The base64 of each key: between PEM's lines, or else between spaces and commas.
-fn split(given: &str) -> Vec<String> {
-    if given.contains("-----BEGIN") {
-        return given
-            .split("-----BEGIN PUBLIC KEY-----")
-            .skip(1)
-            .map(|key| {
-                let body = key.split("-----END").next().unwrap_or_default();
-                body.split_whitespace().collect()
-            })
-            .collect();
-    }
-    given
-        .split([',', ' ', '\n'])
-        .map(|key| key.trim().to_owned())
-        .filter(|key| !key.is_empty())
+/// The DER of each key in a text: between PEM's lines, or else its base64, between spaces and commas.
+///
+/// # Errors
+/// If one is no base64.
+pub fn ders(text: &str) -> Result<Vec<Vec<u8>>, DecodeError> {
+    let keys: Vec<String> = if text.contains("-----BEGIN") {
+        let keys = text.split("-----BEGIN PUBLIC KEY-----").skip(1);
+        keys.map(|key| {
+            let body = key.split("-----END").next().unwrap_or_default();
+            body.split_whitespace().collect()
+        })
         .collect()
+    } else {
+        let keys = text.split(|c: char| c == ',' || c.is_whitespace());
+        keys.filter(|key| !key.is_empty())
+            .map(ToOwned::to_owned)
+            .collect()
+    };
+    keys.iter().map(|key| STANDARD.decode(key)).collect()
 }
 
 /// What policies may be and use.
@@ -117,9 +120,13 @@ pub fn limits<F: Fn(&str) -> Option<String>>(reader: &mut Reader<F>) -> Option<L
         &[("small", SizeClass::Small), ("large", SizeClass::Large)],
     );
     let class = size_class.unwrap_or(SizeClass::Small).limits();
+    let component_bytes = reader.number(
+        "POLICY_MAX_BYTES",
+        1..=LARGEST_COMPONENT,
+        Some(class.component_bytes),
+        "the most bytes of a policy (a larger upload is not read)",
+    );
     let mut bytes = |name, default, what| reader.number(name, 1..=MOST_BYTES, Some(default), what);
-    let component = "the most bytes of a policy";
-    let component_bytes = bytes("POLICY_MAX_BYTES", class.component_bytes, component);
     let memory = "the most bytes of memory of a policy";
     let memory_bytes = bytes("POLICY_MAX_MEMORY_BYTES", class.memory_bytes, memory);
     let output = "the most bytes that a policy may hand back in one call";
@@ -150,6 +157,28 @@ mod tests {
         let mut reader = Reader::new(|_: &str| Some(value.to_owned()));
         let keys = public_keys(&mut reader);
         reader.finish(keys).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_policy_can_be_allowed_no_more_bytes_than_are_read_of_an_upload() {
+        let read = |given: &str| {
+            let mut reader =
+                Reader::new(|name: &str| (name == "POLICY_MAX_BYTES").then(|| given.to_owned()));
+            let limits = limits(&mut reader);
+            let read = reader.finish(limits).map(|limits| limits.component_bytes);
+            read.map_err(|error| error.to_string())
+        };
+        assert_eq!(read("20971520"), Ok(20_971_520));
+        assert_eq!(
+            read("20971521"),
+            Err(
+                "one setting is wrong: POLICY_MAX_BYTES is `20971521`: give it the most bytes of a policy \
+                 (a larger upload is not read), 1 to 20971520"
+                    .to_owned()
+            )
+        );
+        // What is the default somewhere can be asked for.
+        assert_eq!(SizeClass::Large.limits().component_bytes, LARGEST_COMPONENT);
     }
 
     #[test]

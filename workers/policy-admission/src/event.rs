@@ -30,6 +30,8 @@ enum Request {
     Republish {
         folder: PolicyFolder,
         source: RequestedSource,
+        #[serde(default)]
+        from: Option<PolicyGeneration>,
         by: String,
     },
 }
@@ -53,8 +55,14 @@ pub(crate) fn wanted(event: Value, prefix: &str) -> Result<Wanted, NotARequest> 
     }
     let task = match serde_json::from_value(event)? {
         Request::Sweep {} => Task::Sweep,
-        Request::Republish { folder, source, by } => Task::Republish {
+        Request::Republish {
             folder,
+            source,
+            from,
+            by,
+        } => Task::Republish {
+            folder,
+            from,
             source: match source {
                 RequestedSource::Before {} => Source::Before,
                 RequestedSource::Generation(generation) => Source::Generation(generation),
@@ -140,6 +148,7 @@ mod tests {
             Task::Republish {
                 folder,
                 source: Source::Before,
+                from: None,
                 by
             }
         );

@@ -106,3 +106,17 @@ async fn a_component_that_takes_too_much_to_compile_dies_alone() {
     };
     assert!(how.contains("signal 6"), "{how}");
 }
+
+#[tokio::test]
+async fn a_component_that_takes_more_time_than_there_is_is_killed_and_told_so() {
+    let second = ChildLimits {
+        cpu_seconds: 1,
+        ..ChildLimits::default()
+    };
+    let interpreter = component("examples-policies", "javascript");
+    let opened = judge(SizeClass::Large, second).open(interpreter).await;
+    let Err(JudgeError::Killed(how)) = opened else {
+        panic!("it takes two seconds to compile");
+    };
+    assert!(how.contains("signal"), "{how}");
+}

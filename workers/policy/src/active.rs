@@ -2,19 +2,19 @@
 //!
 //! A busy process never waits for that: once the interval is over, the next decision has the document
 //! read in the background, goes on with the one that is here, and whoever comes after the swap has the
-//! new one, with what it names taken up already. A process that was idle longer than the interval and
-//! [`GRACE`] waits, so that no decision is taken by a document that was last confirmed longer ago; unless
-//! the store can't confirm it, which that decision tells.
+//! new one, with what it names taken up already. A process that has no document yet, or was idle longer
+//! than the interval and [`GRACE`], waits, so that no decision is taken by a document that was last
+//! confirmed longer ago; but no longer than [`patience::DOCUMENT`], and not again soon for a store that
+//! gave no answer. What is decided without one, or by one that the store can't confirm, tells so.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use futures::future::{BoxFuture, FutureExt as _, Shared, join_all};
 use futures::stream::StreamExt as _;
 use stoker_core::ids::{Deployment, PolicyGeneration};
 use stoker_core::policy_folder::PolicyFolder;
-use stoker_core::ports::{Fetched, PolicyStoreError};
+use stoker_core::ports::Fetched;
 use stoker_core::time::Timestamp;
 
 use crate::activation::{Activation, paths};
@@ -22,13 +22,10 @@ use crate::artifact::PublicKeys;
 use crate::contract::Decision;
 use crate::failure::Failure;
 use crate::library::Library;
+use crate::patience::{self, Patience, since};
 
 /// How long after the interval a document still decides while it is confirmed, in seconds.
 const GRACE: u32 = 1;
-
-/// How long a decision waits for a document when it has one that is only not confirmed: longer than S3
-/// ever takes on a good day, short enough that jobs do not wait for a store that is down.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// For how many scopes, and repositories with settings of their own, what decides is taken up before it is
 /// needed. Beyond it the memory starts anew.
@@ -63,10 +60,19 @@ struct State {
     confirmed: Timestamp,
     /// When that was last tried, and what came of it.
     tried: Option<(Timestamp, Result<(), Failure>)>,
+    /// When a decision last waited in vain, if nothing has come since.
+    in_vain: Option<Timestamp>,
     reading: Option<Shared<BoxFuture<'static, ()>>>,
     /// How often reading it was begun, and the number of the last time that came to an end.
     begun: u64,
     ended: u64,
+}
+
+impl State {
+    /// Whether the store failed when it was last asked.
+    fn is_down(&self) -> bool {
+        matches!(self.tried, Some((_, Err(Failure::Store(_)))))
+    }
 }
 
 #[derive(Clone)]
@@ -107,40 +113,23 @@ impl Active {
         now: Timestamp,
         seen: PolicyGeneration,
     ) -> Result<View, Failure> {
-        let (asked, is_alone) = {
-            let state = self.state();
-            (state.begun, state.current.is_none())
-        };
-        if self.due(now) == Due::InBackground {
-            drop(self.read_again(now));
-        }
+        let asked = self.state().begun;
         let read = async {
             // One that is being read may have been asked for too long ago.
             for _ in 0..2 {
-                if self.is_needed(now, seen, asked) {
-                    self.read_again(now).await;
+                match self.due(now, seen, asked) {
+                    Due::Now => self.read_again(now).await,
+                    Due::InBackground => return drop(self.read_again(now)),
+                    Due::No => return,
                 }
             }
         };
-        if is_alone {
-            read.await;
-        } else {
+        let in_time = tokio::time::timeout(patience::DOCUMENT, read).await;
+        if in_time.is_err() {
             // It goes on without us.
-            let _ = tokio::time::timeout(PATIENCE, read).await;
+            self.state().in_vain = Some(now);
         }
-        self.view(now, seen)
-    }
-
-    /// Whether a decision that began when reading had been begun that often waits for another document.
-    fn is_needed(&self, now: Timestamp, seen: PolicyGeneration, asked: u64) -> bool {
-        let (is_behind, is_answered) = {
-            let state = self.state();
-            let current = state.current.as_ref();
-            // Another process has seen a newer one, so it must be there, however lately this was read.
-            let is_behind = current.is_none_or(|current| current.activation.generation() < seen);
-            (is_behind, state.ended > asked)
-        };
-        (is_behind && !is_answered) || self.due(now) == Due::Now
+        self.view(now, seen, asked)
     }
 
     /// Has what a folder contributes to decisions taken up with every new document.
@@ -153,44 +142,62 @@ impl Active {
         in_use.insert(which);
     }
 
-    fn due(&self, now: Timestamp) -> Due {
+    /// Whether a decision that began when reading had been begun `asked` times needs it once more.
+    fn due(&self, now: Timestamp, seen: PolicyGeneration, asked: u64) -> Due {
         let state = self.state();
-        let tried = state.tried.as_ref().map(|(at, _)| since(*at, now));
+        let interval = self.trust.revalidate;
         let age = since(state.confirmed, now);
-        if state.current.is_none() || age < self.trust.revalidate {
-            return Due::No;
-        }
-        // One that failed is tried again every second, and waited for once an interval.
-        let waits = age > self.trust.revalidate.saturating_add(GRACE)
-            && tried.is_none_or(|tried| tried >= self.trust.revalidate);
-        if waits {
+        let tried = state.tried.as_ref().map(|(at, _)| since(*at, now));
+        let is_answered = state.ended > asked;
+        let has_just_failed = tried == Some(0) && state.is_down();
+        let is_wanted = match &state.current {
+            // Whoever comes in the second in which the store failed is told what it said.
+            None => !is_answered && !has_just_failed,
+            // Another process has seen a newer one, so it must be there, however lately this was read.
+            Some(current) if current.activation.generation() < seen && !is_answered => true,
+            // A store that fails has been waited for in this interval.
+            Some(_) => {
+                age > interval.saturating_add(GRACE) && tried.is_none_or(|tried| tried >= interval)
+            }
+        };
+        if is_wanted && !patience::is_left_to_itself(state.in_vain, now) {
             Due::Now
         } else if tried == Some(0) {
+            // One that failed is tried again every second.
             Due::No
-        } else {
+        } else if is_wanted || (state.current.is_some() && age >= interval) {
             Due::InBackground
+        } else {
+            Due::No
         }
     }
 
-    fn view(&self, now: Timestamp, seen: PolicyGeneration) -> Result<View, Failure> {
+    fn view(&self, now: Timestamp, seen: PolicyGeneration, asked: u64) -> Result<View, Failure> {
         let state = self.state();
         let trouble = state
             .tried
             .as_ref()
             .and_then(|(_, came_to)| came_to.as_ref().err().cloned());
         let Some(current) = &state.current else {
-            return Err(trouble.unwrap_or_else(|| Failure::Missing(paths::ACTIVE.to_owned())));
+            return Err(trouble.unwrap_or_else(|| patience::not_yet(paths::ACTIVE)));
         };
         let found = current.activation.generation();
         if found < seen {
-            return Err(trouble.unwrap_or(Failure::OldGeneration { found, seen }));
+            return Err(trouble.unwrap_or_else(|| {
+                if state.ended > asked {
+                    Failure::OldGeneration { found, seen }
+                } else {
+                    // Nobody knows whether the newer one is there.
+                    patience::not_yet(paths::ACTIVE)
+                }
+            }));
         }
         // A store that does not answer once is tried again in a second, and nobody's decision is worse.
         let age = since(state.confirmed, now);
         let trouble = if age <= self.trust.revalidate.saturating_add(GRACE) {
             trouble.filter(|failure| !matches!(failure, Failure::Store(_)))
         } else {
-            Some(trouble.unwrap_or_else(still_waiting))
+            Some(trouble.unwrap_or_else(|| patience::not_yet(paths::ACTIVE)))
         };
         Ok(View {
             activation: Arc::clone(&current.activation),
@@ -234,6 +241,7 @@ impl Active {
         let mut state = self.state();
         if came_to.is_ok() {
             state.confirmed = now;
+            state.in_vain = None;
         }
         state.tried = Some((now, came_to));
         state.ended = number;
@@ -286,7 +294,7 @@ impl Active {
         for (folder, decision) in &in_use {
             let record = document.folders.get(folder);
             if let Some(settings) = record.and_then(|record| record.tunes.get(decision)) {
-                tunes.push(self.library.settings(settings).boxed());
+                tunes.push(self.library.settings(settings, Patience::ENDLESS).boxed());
             }
         }
         let tunes = futures::stream::iter(tunes).buffer_unordered(AT_ONCE);
@@ -299,30 +307,12 @@ impl Active {
     }
 }
 
-/// Whether the document that is here is to be confirmed.
+/// Whether the document is to be read, and who waits for it.
 #[derive(Debug, PartialEq, Eq)]
 enum Due {
     No,
     InBackground,
     Now,
-}
-
-/// How many seconds ago that was. Of two decisions at once the one that began earlier may come later; a
-/// clock that went back further tells nothing.
-fn since(then: Timestamp, now: Timestamp) -> u32 {
-    if now.age(then) > GRACE {
-        u32::MAX
-    } else {
-        then.age(now)
-    }
-}
-
-/// The store neither gives the document nor says that it can't.
-fn still_waiting() -> Failure {
-    Failure::Store(PolicyStoreError {
-        path: paths::ACTIVE.to_owned(),
-        problem: "it has not answered yet".to_owned(),
-    })
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -7,7 +7,7 @@ use thiserror::Error;
 /// What kept a policy from deciding.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Failure {
-    /// Its folder could not be read, and was never read before.
+    /// The store can't give the document or what it names, or has not answered yet.
     #[error("{0}; policies are read again at the next decision")]
     Store(#[from] PolicyStoreError),
     /// It is larger than its class allows.

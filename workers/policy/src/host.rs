@@ -1,4 +1,4 @@
-//! Finds the policy that decides, runs it, and answers for it when it fails.
+//! Finds the policy that decides, and runs it; `fallback` answers for it when it fails.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -8,12 +8,11 @@ use stoker_core::ids::{ArtifactDigest, PolicyGeneration};
 use stoker_core::plan::{
     Basis, DecidedBy, Fallback, Instead, Plan, PolicyLevel, Proposal, ScaleDownPlan,
 };
-use stoker_core::policy_folder::PolicyFolder;
 use stoker_core::ports::{PolicyStore, ScaleDownDecider, ScaleUpDecider, SyncDecider};
 use stoker_core::situation::Situation;
 use stoker_core::time::Timestamp;
 
-use crate::activation::{Activation, Pair, SettingsRef};
+use crate::activation::Activation;
 use crate::active::{Active, Trust};
 use crate::artifact::Loaded;
 use crate::contract::Needs;
@@ -21,11 +20,13 @@ use crate::contract::tame::tame;
 use crate::decide::{Ask, AskScaleDown, AskScaleUp, AskSync};
 use crate::engine::{Configuration, EngineError};
 use crate::failure::Failure;
+use crate::fallback::Failed;
 use crate::health::{Health, Whose};
 use crate::library::Library;
 use crate::limits::Limits;
+use crate::patience::Patience;
 use crate::stand_in::{add_notes, built_in, built_in_tuned, put_first};
-use crate::tuning::{Tuned, Tuning, left_aside};
+use crate::tuning::Tuning;
 use crate::zones;
 
 /// Whether policies decide at all.
@@ -59,38 +60,10 @@ pub struct HostSettings {
 
 /// The policy host of one process.
 pub struct PolicyHost {
-    settings: HostSettings,
-    library: Arc<Library>,
+    pub(crate) settings: HostSettings,
+    pub(crate) library: Arc<Library>,
     active: Arc<Active>,
     health: Mutex<Health>,
-}
-
-/// A failure, and whose it was.
-struct Failed {
-    failure: Failure,
-    level: Option<PolicyLevel>,
-    digest: Option<ArtifactDigest>,
-    /// The settings that it failed with, which the built-in rules are to try; none if they can't be read.
-    settings: Option<Arc<str>>,
-    generation: Option<PolicyGeneration>,
-    /// What decided before, and the document that names it.
-    previous: Option<(Arc<Activation>, Pair, bool)>,
-    /// What is the matter with the document besides.
-    trouble: Option<Failure>,
-}
-
-impl Failed {
-    fn before_reading(failure: Failure) -> Self {
-        Self {
-            failure,
-            level: None,
-            digest: None,
-            settings: None,
-            generation: None,
-            previous: None,
-            trouble: None,
-        }
-    }
 }
 
 /// How a policy that was run failed.
@@ -111,11 +84,11 @@ impl From<Failure> for Broken {
 
 /// Who is to decide, and with what.
 #[derive(Clone)]
-struct Chosen {
-    digest: ArtifactDigest,
-    level: PolicyLevel,
-    settings: Arc<str>,
-    needs: Needs,
+pub(crate) struct Chosen {
+    pub(crate) digest: ArtifactDigest,
+    pub(crate) level: PolicyLevel,
+    pub(crate) settings: Arc<str>,
+    pub(crate) needs: Needs,
 }
 
 impl PolicyHost {
@@ -148,7 +121,8 @@ impl PolicyHost {
         self.settings.limits
     }
 
-    /// Reads what is active before the first decision needs it. What fails is told by that decision.
+    /// Reads what is active before the first decision needs it, and waits for it no longer than that would.
+    /// What fails is told by that decision.
     pub async fn warm_up(&self, now: Timestamp) {
         if self.settings.mode == PolicyMode::Policies {
             let _ = self.active.at(now, PolicyGeneration(0)).await;
@@ -222,9 +196,10 @@ impl PolicyHost {
                 .map(|pair| (Arc::clone(activation), pair, own)),
             trouble: None,
         };
-        let text = self.library.settings(settings).await;
+        let patience = Patience::of_a_decision(ask.now());
+        let text = self.library.settings(settings, patience).await;
         let text = text.map_err(|failure| failed(failure, None))?;
-        let tuning = self.tuning(ask, activation).await;
+        let tuning = Tuning::of(ask, activation, &self.active, &self.library, patience).await;
         let alarm = tuning.alarm.clone().map(|(message, failure)| Fallback {
             cause: failure.cause().to_owned(),
             message,
@@ -243,10 +218,11 @@ impl PolicyHost {
             digest: digest.clone(),
             level: entry.pair.level,
             settings: Arc::clone(&text),
-            needs: needs(settings),
+            needs: settings.needs(),
         };
-        let whose: Whose = (A::DECISION, ask.whose());
-        let decided = self.chosen(ask, activation, &whose, &chosen, tuning).await;
+        let decided = self
+            .chosen(ask, activation, &chosen, tuning, patience)
+            .await;
         let mut proposal = decided.map_err(|failure| failed(failure, Some(text)))?;
         put_first(&mut proposal.plan, settings.notes.clone());
         proposal.fallback = alarm;
@@ -254,76 +230,31 @@ impl PolicyHost {
     }
 
     /// Has the policy decide that is meant to, unless it is left alone.
-    async fn chosen<A: Ask>(
+    pub(crate) async fn chosen<A: Ask>(
         &self,
         ask: &A,
         activation: &Arc<Activation>,
-        whose: &Whose,
         chosen: &Chosen,
         tuning: Tuning,
+        patience: Patience,
     ) -> Result<Proposal<A::Plan>, Failure> {
-        self.health().admit(whose, &chosen.digest, ask.now())?;
+        let whose: Whose = (A::DECISION, ask.whose());
+        self.health().admit(&whose, &chosen.digest, ask.now())?;
         let decided = async {
-            let policy = self.library.policy(activation, &chosen.digest).await?;
+            let policy = self
+                .library
+                .policy(activation, &chosen.digest, patience)
+                .await?;
             self.run_tuned(ask, &policy, chosen, tuning).await
         }
         .await;
         match &decided {
-            Ok(_) => self.health().decided(whose, &chosen.digest),
+            Ok(_) => self.health().decided(&whose, &chosen.digest),
             Err(failure) => self
                 .health()
-                .failed(whose, &chosen.digest, failure, ask.now()),
+                .failed(&whose, &chosen.digest, failure, ask.now()),
         }
         decided
-    }
-
-    /// What repositories have set for their own jobs.
-    async fn tuning<A: Ask>(&self, ask: &A, activation: &Activation) -> Tuning {
-        let mut tuning = Tuning::default();
-        let Some((owner, repositories)) = ask.repositories() else {
-            return tuning;
-        };
-        let mut wanted = Vec::new();
-        for (place, name) in repositories.into_iter().enumerate() {
-            let folder = PolicyFolder::repository(&owner, &name).ok();
-            let Some(folder) = folder else { continue };
-            let Some(record) = activation.document().folders.get(&folder) else {
-                continue;
-            };
-            self.active.used(&folder, A::DECISION);
-            if record.own.policy.is_some() {
-                tuning.notes.push(format!(
-                    "the repository {name} has a policy of its own, which decides only where runners are \
-                     registered with each repository"
-                ));
-            } else if let Some(settings) = record.tunes.get(&A::DECISION) {
-                wanted.push((place, name, settings));
-            }
-        }
-        let mut texts = Vec::new();
-        for (_, _, settings) in &wanted {
-            texts.push(self.library.settings(settings));
-        }
-        let texts = futures::future::join_all(texts).await;
-        for ((place, name, settings), text) in wanted.into_iter().zip(texts) {
-            match text {
-                Ok(text) => tuning.settings.push(Tuned {
-                    place,
-                    name,
-                    text,
-                    needs: needs(settings),
-                    notes: settings.notes.clone(),
-                }),
-                Err(failure) => {
-                    let told = left_aside(&name, &failure.to_string());
-                    tuning.notes.push(told.clone());
-                    if failure.is_alarm() {
-                        tuning.alarm.get_or_insert((told, failure));
-                    }
-                }
-            }
-        }
-        tuning
     }
 
     /// Runs a policy with what repositories set for their own jobs, and once more without, should it
@@ -401,80 +332,9 @@ impl PolicyHost {
         })
     }
 
-    /// Answers for a policy that failed: by what was good before, then as the operator wants it.
-    async fn instead<A: Ask>(&self, ask: &A, failed: Failed) -> Proposal<A::Plan> {
-        let trouble = failed.trouble.as_ref();
-        let besides = trouble.map_or_else(String::new, |trouble| format!("; besides, {trouble}"));
-        let fallback = |then: &str, instead| Fallback {
-            cause: failed.failure.cause().to_owned(),
-            message: format!("{}; {then}{besides}", failed.failure),
-            level: failed.level,
-            digest: failed.digest.clone(),
-            instead,
-            alarm: failed.failure.is_alarm() || trouble.is_some_and(Failure::is_alarm),
-        };
-        let mut proposal = if let Some(mut proposal) = self.previous(ask, &failed).await {
-            let then = "what was good before decided";
-            proposal.fallback = Some(fallback(then, Instead::Previous));
-            proposal
-        } else {
-            match self.settings.on_failure {
-                OnFailure::BuiltIn => {
-                    let settings = failed.settings.as_deref().unwrap_or("{}");
-                    let mut proposal = built_in(ask, settings, None);
-                    proposal.fallback =
-                        Some(fallback("the built-in rules decided", Instead::BuiltIn));
-                    proposal
-                }
-                OnFailure::Hold => Proposal {
-                    plan: ask.hold(&format!(
-                        "held: the policy failed ({}) and the operator wants nothing done until it is mended",
-                        failed.failure.cause()
-                    )),
-                    by: DecidedBy {
-                        policy: "none (held)".to_owned(),
-                        level: failed.level.unwrap_or(PolicyLevel::BuiltIn),
-                        digest: None,
-                        generation: None,
-                        fuel: None,
-                    },
-                    basis: Basis::default(),
-                    fallback: Some(fallback("nothing is launched or retired", Instead::Hold)),
-                },
-            }
-        };
-        proposal.by.generation = failed.generation;
-        proposal
-    }
-
-    /// Has what decided before decide again, as the document names it.
-    async fn previous<A: Ask>(&self, ask: &A, failed: &Failed) -> Option<Proposal<A::Plan>> {
-        let (activation, pair, own) = failed.previous.as_ref()?;
-        let settings = pair.for_scope(*own);
-        let chosen = Chosen {
-            digest: pair.policy.clone()?,
-            level: pair.level,
-            settings: self.library.settings(settings).await.ok()?,
-            needs: needs(settings),
-        };
-        let whose: Whose = (A::DECISION, ask.whose());
-        let decided = self
-            .chosen(ask, activation, &whose, &chosen, Tuning::default())
-            .await;
-        let mut proposal = decided.ok()?;
-        put_first(&mut proposal.plan, settings.notes.clone());
-        Some(proposal)
-    }
-
     fn health(&self) -> MutexGuard<'_, Health> {
         // A panic elsewhere can at worst have lost one failure.
         self.health.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn needs(settings: &SettingsRef) -> Needs {
-    Needs {
-        time_zones: settings.zones.clone(),
     }
 }
 

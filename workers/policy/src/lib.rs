@@ -9,9 +9,10 @@
 //! decision. What is between the component's types and core's is the contract, one module per version
 //! (`contract`). What decides where is one signed document ([`activation`]), which is read again at
 //! intervals (`active`). [`host::PolicyHost`] finds in it who decides, takes that up (`library`,
-//! `ready`), adds what repositories set for their own jobs (`tuning`, `zones`), runs it (`run`), and
-//! answers for it when it fails (`health`; what the document names as the one before; the built-in
-//! rules, `stand_in` and `builtin`), with the reason ([`failure`]).
+//! `underway`, `ready`) as long as a decision may wait for it (`patience`), adds what repositories set for
+//! their own jobs (`tuning`, `zones`), runs it (`run`), and answers for it when it fails (`health`,
+//! `fallback`: what the document names as the one before, or the built-in rules, `stand_in` and
+//! `builtin`), with the reason ([`failure`]).
 //!
 //! Without the feature `compiler` there is no Cranelift in it.
 
@@ -23,15 +24,18 @@ mod contract;
 mod decide;
 pub mod engine;
 pub mod failure;
+mod fallback;
 mod health;
 pub mod host;
 mod library;
 pub mod limits;
+mod patience;
 mod ready;
 mod run;
 pub mod self_check;
 mod stand_in;
 mod tuning;
+mod underway;
 mod zones;
 
 pub use active::Trust;

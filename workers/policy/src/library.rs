@@ -1,5 +1,6 @@
 //! What a document names, taken from the store: policies ready to run, and settings. Everything is known
-//! by its digest and never changes, so what is here is never asked for again.
+//! by its digest and never changes, so what is here is never asked for again. What is not here is asked
+//! for once, and a decision waits for it as long as it has patience.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,7 +15,9 @@ use crate::contract::tame::tame;
 use crate::engine::EngineId;
 use crate::failure::Failure;
 use crate::limits::Limits;
+use crate::patience::Patience;
 use crate::ready::Ready;
+use crate::underway::Underway;
 
 /// How many bytes of settings are kept: a thousand repositories with the largest that there may be are
 /// four times as many, and theirs are seldom larger than a screen. Beyond it the memory starts anew.
@@ -27,7 +30,10 @@ pub(crate) struct Library {
     engine_id: EngineId,
     limits: Limits,
     policies: Ready<Arc<Loaded>>,
+    /// Policies by their digest and that of their machine code: another publication may name other code.
+    coming_policies: Underway<(ArtifactDigest, ArtifactDigest), Arc<Loaded>>,
     settings: Mutex<Texts>,
+    coming_settings: Underway<ArtifactDigest, Arc<str>>,
 }
 
 #[derive(Default)]
@@ -49,7 +55,9 @@ impl Library {
             engine_id,
             limits,
             policies: Ready::default(),
+            coming_policies: Underway::default(),
             settings: Mutex::default(),
+            coming_settings: Underway::default(),
         }
     }
 
@@ -59,51 +67,78 @@ impl Library {
 
     /// A policy that a document names, ready to run. What fails is tried afresh the next time.
     pub(crate) async fn policy(
-        &self,
+        self: &Arc<Self>,
         activation: &Arc<Activation>,
         digest: &ArtifactDigest,
+        patience: Patience,
     ) -> Result<Arc<Loaded>, Failure> {
         if let Some(loaded) = self.policies.get(digest) {
             return Ok(loaded);
         }
-        let queued = self.policies.queue(digest);
-        let _turn = queued.turn().await;
-        // Another decision may have made it ready meanwhile.
-        if let Some(loaded) = self.policies.get(digest) {
+        let (_, code) = named(activation, digest, &self.engine_id)?;
+        let loading = Arc::clone(self).load(Arc::clone(activation), digest.clone());
+        let key = (digest.clone(), code.digest.clone());
+        self.coming_policies
+            .join(key, paths::native(&code.engine, &code.digest), loading)
+            .within(patience)
+            .await
+    }
+
+    async fn load(
+        self: Arc<Self>,
+        activation: Arc<Activation>,
+        digest: ArtifactDigest,
+    ) -> Result<Arc<Loaded>, Failure> {
+        // Whoever looked for it may have done so just before it was ready.
+        if let Some(loaded) = self.policies.get(&digest) {
             return Ok(loaded);
         }
-        let (_, code) = named(activation, digest, &self.engine_id)?;
+        let (_, code) = named(&activation, &digest, &self.engine_id)?;
         let size = usize::try_from(code.bytes).unwrap_or(usize::MAX);
         let bytes = self
             .object(&paths::native(&code.engine, &code.digest))
             .await?;
-        let (activation, policy) = (Arc::clone(activation), digest.clone());
-        let (engine, engine_id, limits) =
-            (self.engine.clone(), self.engine_id.clone(), self.limits);
+        let (this, policy) = (Arc::clone(&self), digest.clone());
         // Hashing and mapping the machine code of a large policy takes a while.
         let loaded = tokio::task::spawn_blocking(move || {
-            let trusted = Trusted::of(&activation, &policy, &engine_id, &bytes)?;
-            Loaded::from_native(&engine, trusted, &limits)
+            let trusted = Trusted::of(&activation, &policy, &this.engine_id, &bytes)?;
+            Loaded::from_native(&this.engine, trusted, &this.limits)
         })
         .await
         .map_err(|panic| Failure::HostPanic(tame(panic.to_string())))??;
         let loaded = Arc::new(loaded);
-        self.policies
-            .keep(digest.clone(), size, Arc::clone(&loaded));
+        self.policies.keep(digest, size, Arc::clone(&loaded));
         Ok(loaded)
     }
 
-    /// The text of merged settings.
-    pub(crate) async fn settings(&self, wanted: &SettingsRef) -> Result<Arc<str>, Failure> {
-        if let Some(text) = self.texts().by_digest.get(&wanted.digest) {
-            return Ok(Arc::clone(text));
+    /// The text of merged settings. What fails is tried afresh the next time.
+    pub(crate) async fn settings(
+        self: &Arc<Self>,
+        wanted: &SettingsRef,
+        patience: Patience,
+    ) -> Result<Arc<str>, Failure> {
+        if let Some(text) = self.text(&wanted.digest) {
+            return Ok(text);
         }
-        let bytes = self.object(&paths::settings(&wanted.digest)).await?;
+        let reading = Arc::clone(self).read(wanted.digest.clone());
+        let path = paths::settings(&wanted.digest);
+        self.coming_settings
+            .join(wanted.digest.clone(), path, reading)
+            .within(patience)
+            .await
+    }
+
+    async fn read(self: Arc<Self>, wanted: ArtifactDigest) -> Result<Arc<str>, Failure> {
+        // As with policies.
+        if let Some(text) = self.text(&wanted) {
+            return Ok(text);
+        }
+        let bytes = self.object(&paths::settings(&wanted)).await?;
         let found = ArtifactDigest::of(&bytes);
-        if found != wanted.digest {
+        if found != wanted {
             return Err(Failure::Tampered {
                 found,
-                recorded: wanted.digest.clone(),
+                recorded: wanted,
             });
         }
         let text: Arc<str> = String::from_utf8(bytes)
@@ -116,27 +151,29 @@ impl Library {
             *texts = Texts::default();
         }
         texts.bytes += text.len();
-        texts
-            .by_digest
-            .insert(wanted.digest.clone(), Arc::clone(&text));
+        texts.by_digest.insert(wanted, Arc::clone(&text));
         Ok(text)
     }
 
-    /// Takes up all that a pair names, so that the decision that needs it does not wait for it. What fails
-    /// is told by that decision.
+    fn text(&self, digest: &ArtifactDigest) -> Option<Arc<str>> {
+        self.texts().by_digest.get(digest).cloned()
+    }
+
+    /// Takes up all that a pair names, however long that takes, so that the decision that needs it does
+    /// not wait for it. What fails is told by that decision.
     pub(crate) async fn prepare(
-        &self,
+        self: &Arc<Self>,
         activation: &Arc<Activation>,
         pair: &Pair,
         settings: &SettingsRef,
     ) {
         let policy = async {
             if let Some(digest) = &pair.policy {
-                let _ = self.policy(activation, digest).await;
+                let _ = self.policy(activation, digest, Patience::ENDLESS).await;
             }
         };
         let text = async {
-            let _ = self.settings(settings).await;
+            let _ = self.settings(settings, Patience::ENDLESS).await;
         };
         futures::future::join(policy, text).await;
     }

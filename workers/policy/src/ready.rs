@@ -1,24 +1,20 @@
-//! What was made ready and is kept, and taking turns to make it.
+//! What was made ready and is kept.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use stoker_core::ids::ArtifactDigest;
 
-/// How many policies are kept ready. A deployment has a handful; a large one compiled to native code
-/// takes 40 MB.
+/// How many policies are kept ready: a deployment has a handful.
 const MOST: usize = 32;
 
-/// How many bytes the components of those that are kept may have together: machine code takes about
-/// twice as much memory, and three of the largest policies fit.
-const MOST_BYTES: usize = 64 << 20;
+/// How many bytes of machine code those that are kept may have together: what one takes is about the size
+/// of its machine code, Python's is 34 MB, and five of those fit.
+const MOST_BYTES: usize = 192 << 20;
 
-/// What is kept by digest, the least recently used dropped first; and a queue for each digest that is
-/// being made ready.
+/// What is kept by digest, the least recently used dropped first.
 pub(crate) struct Ready<T> {
     /// Most recently used first.
     kept: Mutex<Vec<Kept<T>>>,
-    queues: Mutex<HashMap<ArtifactDigest, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 struct Kept<T> {
@@ -31,7 +27,6 @@ impl<T> Default for Ready<T> {
     fn default() -> Self {
         Self {
             kept: Mutex::default(),
-            queues: Mutex::default(),
         }
     }
 }
@@ -45,7 +40,7 @@ impl<T: Clone> Ready<T> {
         Some(kept[0].item.clone())
     }
 
-    /// Keeps what was made of a component of so many bytes, and drops what was not used for longest.
+    /// Keeps what was made of so many bytes of machine code, and drops what was not used for longest.
     pub(crate) fn keep(&self, digest: ArtifactDigest, bytes: usize, item: T) {
         let mut kept = lock(&self.kept);
         kept.retain(|other| other.digest != digest);
@@ -69,47 +64,6 @@ impl<T: Clone> Ready<T> {
         // What decides now is kept, however large the operator lets it be.
         kept.truncate(fit.max(1));
     }
-
-    /// Stands in the queue of those who are to make that digest ready.
-    pub(crate) fn queue(&self, digest: &ArtifactDigest) -> Queued<'_, T> {
-        let queue = Arc::clone(lock(&self.queues).entry(digest.clone()).or_default());
-        Queued {
-            ready: self,
-            digest: digest.clone(),
-            queue: Some(queue),
-        }
-    }
-}
-
-/// A place in the queue, given up when it is dropped: made, failed or no longer waited for.
-pub(crate) struct Queued<'a, T> {
-    ready: &'a Ready<T>,
-    digest: ArtifactDigest,
-    queue: Option<Arc<tokio::sync::Mutex<()>>>,
-}
-
-impl<T> Queued<'_, T> {
-    /// Waits until nobody else makes it ready. Whoever was first may have done so by then.
-    pub(crate) async fn turn(&self) -> Option<tokio::sync::MutexGuard<'_, ()>> {
-        match &self.queue {
-            Some(queue) => Some(queue.lock().await),
-            None => None,
-        }
-    }
-}
-
-impl<T> Drop for Queued<'_, T> {
-    fn drop(&mut self) {
-        let mut queues = lock(&self.ready.queues);
-        // Let go under the lock, so that the last of them sees that it is the last.
-        self.queue = None;
-        if queues
-            .get(&self.digest)
-            .is_some_and(|queue| Arc::strong_count(queue) == 1)
-        {
-            queues.remove(&self.digest);
-        }
-    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -119,9 +73,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
     use super::*;
+
+    /// What a policy in Python has of machine code.
+    const PYTHON: usize = 34_000_000;
 
     fn digest(number: usize) -> ArtifactDigest {
         ArtifactDigest::of(&number.to_le_bytes())
@@ -143,60 +98,26 @@ mod tests {
     #[test]
     fn large_ones_share_their_bytes_and_the_newest_is_kept_however_large() {
         let ready = Ready::default();
-        for number in 0..4 {
-            ready.keep(digest(number), 20 << 20, number);
+        for number in 0..5 {
+            ready.keep(digest(number), PYTHON, number);
         }
-        assert_eq!(ready.get(&digest(0)), None);
-        assert_eq!(ready.get(&digest(1)), Some(1));
+        assert_eq!(ready.get(&digest(0)), Some(0), "five fit");
+        ready.keep(digest(5), PYTHON, 5);
+        assert_eq!(ready.get(&digest(1)), None);
+        assert_eq!(ready.get(&digest(0)), Some(0));
         ready.keep(digest(9), usize::MAX, 9);
         assert_eq!(ready.get(&digest(9)), Some(9));
-        assert_eq!(ready.get(&digest(1)), None);
+        assert_eq!(ready.get(&digest(0)), None);
     }
 
     #[test]
     fn what_is_made_again_is_kept_once() {
         let ready = Ready::default();
         for _ in 0..9 {
-            ready.keep(digest(1), 20 << 20, 1);
+            ready.keep(digest(1), PYTHON, 1);
         }
-        ready.keep(digest(2), 20 << 20, 2);
+        ready.keep(digest(2), PYTHON, 2);
         assert_eq!(ready.get(&digest(1)), Some(1));
         assert_eq!(lock(&ready.kept).len(), 2);
-    }
-
-    #[tokio::test]
-    async fn what_many_want_at_once_is_made_once() {
-        let (ready, made) = (Ready::default(), AtomicUsize::new(0));
-        let wanted = (0..20).map(|_| async {
-            let queued = ready.queue(&digest(1));
-            let _turn = queued.turn().await;
-            if ready.get(&digest(1)).is_none() {
-                tokio::task::yield_now().await;
-                made.fetch_add(1, Ordering::Relaxed);
-                ready.keep(digest(1), 1, ());
-            }
-        });
-        futures::future::join_all(wanted).await;
-        assert_eq!(made.load(Ordering::Relaxed), 1);
-        assert!(lock(&ready.queues).is_empty());
-    }
-
-    #[tokio::test]
-    async fn who_fails_or_no_longer_waits_leaves_no_queue_behind() {
-        let ready: Ready<()> = Ready::default();
-        let first = ready.queue(&digest(1));
-        let turn = first.turn().await;
-        {
-            let second = ready.queue(&digest(1));
-            let waiting = Box::pin(second.turn());
-            assert!(futures::future::FutureExt::now_or_never(waiting).is_none());
-        }
-        let other = ready.queue(&digest(2));
-        assert!(futures::future::FutureExt::now_or_never(other.turn()).is_some());
-        drop(other);
-        assert_eq!(lock(&ready.queues).len(), 1);
-        drop(turn);
-        drop(first);
-        assert!(lock(&ready.queues).is_empty());
     }
 }

@@ -57,13 +57,23 @@ impl Place {
 fn request(task: &Task) -> Value {
     match task {
         Task::Sweep => json!({ "task": "sweep" }),
-        Task::Republish { folder, source, by } => {
+        Task::Republish {
+            folder,
+            source,
+            from,
+            by,
+        } => {
             let source = match source {
                 Source::Before => json!({ "before": {} }),
                 Source::Generation(generation) => json!({ "generation": generation }),
                 Source::Folder(folder) => json!({ "folder": folder }),
             };
-            json!({ "task": "republish", "folder": folder, "source": source, "by": by })
+            let mut request =
+                json!({ "task": "republish", "folder": folder, "source": source, "by": by });
+            if let Some(from) = from {
+                request["from"] = json!(from);
+            }
+            request
         }
     }
 }
@@ -76,14 +86,20 @@ mod tests {
 
     #[test]
     fn the_lambda_is_asked_as_it_expects() {
-        let republish = |source| {
-            let folder = "orgs/acme".parse().unwrap();
-            let by = "julia".to_owned();
-            request(&Task::Republish { folder, source, by })
+        let task = |source, from| Task::Republish {
+            folder: "orgs/acme".parse().unwrap(),
+            source,
+            from,
+            by: "julia".to_owned(),
         };
+        let republish = |source| request(&task(source, None));
         let asked = |source| json!({ "task": "republish", "folder": "orgs/acme", "source": source, "by": "julia" });
         assert_eq!(request(&Task::Sweep), json!({ "task": "sweep" }));
-        assert_eq!(republish(Source::Before), asked(json!({ "before": {} })));
+        let before = asked(json!({ "before": {} }));
+        assert_eq!(republish(Source::Before), before);
+        let from = request(&task(Source::Before, Some(PolicyGeneration(9))));
+        assert_eq!(from["from"], 9);
+        assert_eq!(from["source"], before["source"]);
         let generation = Source::Generation(PolicyGeneration(7));
         assert_eq!(republish(generation), asked(json!({ "generation": 7 })));
         let folder = Source::Folder("default".parse().unwrap());

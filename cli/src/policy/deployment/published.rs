@@ -13,9 +13,6 @@ use stoker_policy::activation::{Activation, Document, Unverified, paths};
 
 use super::Deployment;
 
-/// What the paths of verdicts begin with.
-const VERDICTS: &str = "verdicts/";
-
 /// How many objects are read at once.
 const AT_ONCE: usize = 32;
 
@@ -91,11 +88,8 @@ impl Deployment {
 
     /// What admission thinks of every folder.
     pub(crate) async fn verdicts(&self) -> anyhow::Result<BTreeMap<PolicyFolder, Verdict>> {
-        let paths = self.list(VERDICTS).await?;
-        let folders = paths.iter().filter_map(|path| {
-            let name = path.strip_prefix(VERDICTS)?.strip_suffix(".json")?;
-            name.parse::<PolicyFolder>().ok()
-        });
+        let paths = self.list(paths::VERDICTS).await?;
+        let folders = paths.iter().filter_map(|path| paths::verdict_of(path));
         let folders: Vec<PolicyFolder> = folders.collect();
         let mut verdicts = BTreeMap::new();
         for some in folders.chunks(AT_ONCE) {

@@ -1,6 +1,6 @@
 //! What each way to be refused, held back, taken back and published again looks like.
 
-use stoker_admission::{Hint, Outcome, Report, Source, Task};
+use stoker_admission::{Hint, Outcome, Report, Source, Task, Verdict};
 use stoker_core::ids::PolicyGeneration;
 use stoker_core::plan::PolicyLevel;
 use stoker_core::policy_folder::PolicyFolder;
@@ -62,6 +62,7 @@ impl World {
         self.run(Task::Republish {
             folder: folder(name),
             source,
+            from: None,
             by: "julia".to_owned(),
         })
         .unwrap()
@@ -201,6 +202,217 @@ fn a_policy_that_proved_itself_in_one_place_is_promoted_to_another() {
 }
 
 #[test]
+fn settings_that_are_published_after_a_rollback_go_with_what_was_gone_back_to() {
+    let mut world = World::new(1);
+    world.upload("default", POLICY, ONE.as_bytes());
+    world.sweep();
+    world.clock_goes_on();
+    world.upload("default", POLICY, BOTH.as_bytes());
+    world.sweep();
+    world.republish("default", Source::Before);
+    assert_eq!(world.decides("default").0, "one");
+    world.upload("default", SETTINGS, A.as_bytes());
+    world.sweep();
+    let with_settings = ("one".to_owned(), r#"{"a":1}"#.to_owned());
+    assert_eq!(world.decides("default"), with_settings);
+    // What is refused changes nothing.
+    world.upload("default", SETTINGS, B.as_bytes());
+    assert_eq!(world.stands("default"), Outcome::Refused);
+    assert_eq!(world.decides("default"), with_settings);
+    world.upload("default", SETTINGS, A.as_bytes());
+    assert_eq!(world.stands("default"), Outcome::PassedOver);
+    assert_eq!(world.decides("default"), with_settings);
+    // Another policy is what an operator uploads next.
+    world.upload("default", POLICY, BOTH.as_bytes());
+    assert_eq!(world.stands("default"), Outcome::Active);
+    assert_eq!(world.decides("default").0, "both");
+}
+
+#[test]
+fn a_promoted_policy_stays_where_nothing_else_is_uploaded_whatever_settings_come() {
+    let mut world = World::new(1);
+    world.upload("orgs/acme", POLICY, ONE.as_bytes());
+    world.sweep();
+    world.republish("default", Source::Folder(folder("orgs/acme")));
+    assert_eq!(world.decides("default").0, "one");
+    world.upload("default", SETTINGS, B.as_bytes());
+    assert_eq!(world.stands("default"), Outcome::Refused);
+    assert_eq!(
+        world.decides("default"),
+        ("one".to_owned(), "{}".to_owned())
+    );
+    world.upload("default", SETTINGS, A.as_bytes());
+    world.sweep();
+    assert_eq!(
+        world.decides("default"),
+        ("one".to_owned(), r#"{"a":1}"#.to_owned())
+    );
+}
+
+#[test]
+fn a_rollback_to_nothing_is_not_undone_by_the_next_sweep() {
+    let mut world = World::new(1);
+    world.upload("default", POLICY, ONE.as_bytes());
+    world.sweep();
+    world.clock_goes_on();
+    world.upload("orgs/acme", POLICY, TWO.as_bytes());
+    world.sweep();
+    world.republish("orgs/acme", Source::Before);
+    for _ in 0..2 {
+        assert_eq!(world.decides("orgs/acme").0, "one");
+        assert_eq!(world.stands("orgs/acme"), Outcome::PassedOver);
+    }
+}
+
+#[test]
+fn a_promotion_that_is_refused_is_told_to_who_asked_and_brands_nothing() {
+    let mut world = World::new(1);
+    world.upload("orgs/acme", POLICY, TWO.as_bytes());
+    world.upload("default", POLICY, ONE.as_bytes());
+    world.upload("default", SETTINGS, A.as_bytes());
+    world.sweep();
+    let report = world.republish("default", Source::Folder(folder("orgs/acme")));
+    assert_eq!(outcome(&report, "default"), Outcome::Refused);
+    assert!(told(&report, "default").contains("does not know"));
+    assert!(!report.published);
+    assert_eq!(world.stands("default"), Outcome::Active);
+    let written = world
+        .ports
+        .store
+        .object(&paths::verdict(&folder("default")))
+        .unwrap();
+    let written: Verdict = serde_json::from_slice(&written).unwrap();
+    assert_eq!(written.outcome, Outcome::Active);
+}
+
+#[test]
+fn an_organisation_s_own_policy_goes_on_when_a_broader_one_is_deleted() {
+    const UP: &str = "policy up takes scale-up accepts a";
+    const DOWN: &str = "policy down takes scale-up,scale-down accepts a,c";
+    let mut world = World::new(1);
+    world.upload("default", POLICY, DOWN.as_bytes());
+    world.upload("orgs/acme", POLICY, UP.as_bytes());
+    let settings = r#"{"scale-up":{"a":1},"scale-down":{"c":1}}"#;
+    world.upload("orgs/acme", SETTINGS, settings.as_bytes());
+    assert_eq!(world.stands("orgs/acme"), Outcome::Active);
+    world.delete("default", POLICY);
+    for _ in 0..2 {
+        // The built-in rules don't know `c`.
+        assert_eq!(world.stands("orgs/acme"), Outcome::HeldBack);
+        assert_eq!(world.decides("orgs/acme").0, "up");
+        let document = world.document();
+        let scope = &document.folders[&folder("orgs/acme")].scope;
+        assert!(
+            !scope.contains_key(&Decision::ScaleDown),
+            "what was deleted is gone"
+        );
+    }
+}
+
+#[test]
+fn settings_that_are_gone_are_taken_from_where_they_were_uploaded_or_told_of_alone() {
+    let mut world = World::new(1);
+    world.upload("orgs/acme", SETTINGS, b"{}");
+    world.upload("default", POLICY, ONE.as_bytes());
+    world.upload("default", SETTINGS, A.as_bytes());
+    world.sweep();
+    let document = world.document();
+    let own = document.folders[&folder("default")]
+        .own
+        .settings
+        .clone()
+        .unwrap();
+    world
+        .ports
+        .store
+        .tamper(&paths::settings(&own.digest), None);
+    world.upload("orgs/other", SETTINGS, b"{}");
+    let report = world.sweep();
+    assert_eq!(report.alarms, [""; 0]);
+    assert_eq!(outcome(&report, "orgs/other"), Outcome::Active);
+    // After a rollback the upload is another one.
+    world.clock_goes_on();
+    world.upload("default", SETTINGS, b"{}");
+    world.sweep();
+    world.republish("default", Source::Before);
+    world
+        .ports
+        .store
+        .tamper(&paths::settings(&own.digest), None);
+    world.upload("orgs/third", SETTINGS, b"{}");
+    let report = world.sweep();
+    assert!(report.alarms[0].contains("settings"), "{:?}", report.alarms);
+    assert_eq!(outcome(&report, "default"), Outcome::HeldBack);
+    assert_eq!(world.decides("default").0, "one");
+}
+
+#[test]
+fn what_is_published_again_mends_what_was_tampered_with() {
+    let mut world = World::new(1);
+    world.upload("default", POLICY, ONE.as_bytes());
+    world.sweep();
+    let document = world.document();
+    let (digest, record) = document.policies.first_key_value().unwrap();
+    let code = &record.natives[0];
+    let paths = [
+        paths::component(digest),
+        paths::native(&code.engine, &code.digest),
+    ];
+    let sound: Vec<_> = paths
+        .iter()
+        .map(|path| world.ports.store.object(path))
+        .collect();
+    for path in &paths {
+        world
+            .ports
+            .store
+            .tamper(path, Some(b"something else".to_vec()));
+    }
+    world.upload("default", POLICY, ONE.as_bytes());
+    world.sweep();
+    let mended: Vec<_> = paths
+        .iter()
+        .map(|path| world.ports.store.object(path))
+        .collect();
+    assert_eq!(mended, sound);
+}
+
+#[test]
+fn who_goes_back_from_what_is_there_no_more_is_told() {
+    let mut world = World::new(1);
+    world.upload("default", POLICY, ONE.as_bytes());
+    let first = world.sweep().generation;
+    world.clock_goes_on();
+    world.upload("default", POLICY, BOTH.as_bytes());
+    world.sweep();
+    let told = world.run(Task::Republish {
+        folder: folder("default"),
+        source: Source::Before,
+        from: Some(first),
+        by: "julia".to_owned(),
+    });
+    let told = told.unwrap_err().to_string();
+    assert!(
+        told.contains("somebody published there meanwhile"),
+        "{told}"
+    );
+    assert_eq!(world.decides("default").0, "both");
+}
+
+#[test]
+fn what_nobody_would_believe_does_not_take_the_place_of_what_is_active() {
+    let mut world = World::new(1);
+    world.upload("default", POLICY, ONE.as_bytes());
+    world.sweep();
+    let before = world.ports.store.object(paths::ACTIVE);
+    world.rotate_untold();
+    world.upload("default", POLICY, BOTH.as_bytes());
+    let told = world.run(Task::Sweep).unwrap_err().to_string();
+    assert!(told.contains("POLICY_PUBLIC_KEYS"), "{told}");
+    assert_eq!(world.ports.store.object(paths::ACTIVE), before);
+}
+
+#[test]
 fn what_can_not_be_gone_back_to_is_told() {
     let mut world = World::new(6);
     world.upload("default", POLICY, ONE.as_bytes());
@@ -210,9 +422,13 @@ fn what_can_not_be_gone_back_to_is_told() {
         Source::Folder(folder("orgs/none")),
     ] {
         let folder = folder("default");
-        let by = "julia".to_owned();
         let told = world
-            .run(Task::Republish { folder, source, by })
+            .run(Task::Republish {
+                folder,
+                source,
+                from: None,
+                by: "julia".to_owned(),
+            })
             .unwrap_err();
         let told = told.to_string();
         assert!(told.contains("there is no"), "{told}");

@@ -221,6 +221,8 @@ pub(crate) struct World {
     pub(crate) keys: [Arc<MemorySigner>; 2],
     /// Which of them signs now.
     pub(crate) signing: usize,
+    /// How many of them are trusted.
+    told: usize,
     pub(crate) configuration: Configuration,
     pub(crate) clock: Arc<SetClock>,
     /// What has been in each folder at once, by version.
@@ -240,6 +242,7 @@ impl World {
             },
             keys: [Arc::default(), Arc::default()],
             signing: 0,
+            told: 2,
             configuration: Configuration::STANDARD,
             clock: Arc::default(),
             been: BTreeMap::new(),
@@ -251,7 +254,13 @@ impl World {
     }
 
     pub(crate) fn trusted(&self) -> PublicKeys {
-        PublicKeys::new(self.keys.iter().map(|key| key.key()))
+        PublicKeys::new(self.keys.iter().take(self.told).map(|key| key.key()))
+    }
+
+    /// Another key signs from now on, and nobody was told of it.
+    pub(crate) fn rotate_untold(&mut self) {
+        self.told = 1;
+        self.signing = 1;
     }
 
     pub(crate) fn upload(&mut self, folder: &str, file: &str, bytes: &[u8]) {
@@ -304,8 +313,8 @@ impl World {
     }
 
     /// Begins a run.
-    pub(crate) fn begin(&self, task: Task) -> Run {
-        self.begin_with(task, Vec::new(), &self.judge())
+    pub(crate) fn begin(&self, task: Task, hints: Vec<Hint>) -> Run {
+        self.begin_with(task, hints, &self.judge())
     }
 
     fn begin_with(&self, task: Task, hints: Vec<Hint>, judge: &Arc<StandIn>) -> Run {
@@ -315,7 +324,7 @@ impl World {
 
     /// Runs to the end, with nobody else about.
     pub(crate) fn run(&self, task: Task) -> Result<Report, AdmissionError> {
-        to_its_end(self.begin(task))
+        to_its_end(self.begin(task, Vec::new()))
     }
 
     pub(crate) fn run_with(

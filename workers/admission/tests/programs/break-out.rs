@@ -14,6 +14,9 @@ use std::process::Command;
 use rustix::process::{Pid, Signal};
 use stoker_admission::confine::{ChildLimits, confine};
 
+/// Of Linux: which signal tells of a file.
+const F_SETSIG: libc::c_int = 10;
+
 /// A way out, and what came of it.
 type Way = (&'static str, Box<dyn Fn() -> Result<(), String>>);
 
@@ -114,6 +117,35 @@ fn ways(parent: u32) -> Vec<Way> {
                 UdpSocket::bind("127.0.0.1:0")
                     .map(drop)
                     .map_err(|e| said(&e))
+            }),
+        ),
+        (
+            "has a signal of its pipe sent to its parent",
+            Box::new(move || {
+                let owner = i32::try_from(parent).unwrap();
+                for (command, value) in [(libc::F_SETOWN, owner), (F_SETSIG, libc::SIGKILL)] {
+                    // SAFETY: it changes who is told of a pipe of this process, if it changes anything.
+                    #[allow(unsafe_code)]
+                    let done = unsafe { libc::fcntl(1, command, value) };
+                    if done == -1 {
+                        return Err(std::io::Error::last_os_error().to_string());
+                    }
+                }
+                Ok(())
+            }),
+        ),
+        (
+            "has as much memory in files as it likes",
+            Box::new(move || {
+                for _ in 0..1_024 {
+                    // SAFETY: it makes a file of this process.
+                    #[allow(unsafe_code)]
+                    let made = unsafe { libc::memfd_create(c"x".as_ptr(), 0) };
+                    if made == -1 {
+                        return Err(std::io::Error::last_os_error().to_string());
+                    }
+                }
+                Ok(())
             }),
         ),
         (

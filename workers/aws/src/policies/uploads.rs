@@ -14,10 +14,6 @@ use stoker_core::time::Timestamp;
 use super::{Bucket, Got};
 use crate::problem;
 
-/// No upload is larger: the largest policy that is known, a whole Python interpreter in a component,
-/// has 18 MB. Whatever is larger is not read into a Lambda's memory.
-const LARGEST: usize = 20 * 1024 * 1024;
-
 /// The metadata that says who uploaded (`aws s3 cp --metadata stoker-by=julia …`).
 pub(super) const BY: &str = "stoker-by";
 
@@ -43,6 +39,10 @@ pub struct S3Uploads {
 }
 
 impl S3Uploads {
+    /// No upload is larger: the largest policy that is known, a whole Python interpreter in a component,
+    /// has 18 MB. Whatever is larger is not read into a Lambda's memory.
+    pub const LARGEST: usize = 20 << 20;
+
     /// What was put under `policies/` in that bucket.
     pub fn new(client: Client, bucket: impl Into<String>) -> Self {
         Self {
@@ -171,7 +171,7 @@ impl PolicyUploads for S3Uploads {
             .version
             .strip_prefix(NO_VERSION)
             .and_then(|rest| rest.strip_prefix('-'));
-        let got = self.bucket.get(&key, LARGEST, |get| match tag {
+        let got = self.bucket.get(&key, Self::LARGEST, |get| match tag {
             Some(tag) => get.if_match(format!("\"{tag}\"")),
             None => get.version_id(&upload.version),
         });
@@ -189,8 +189,8 @@ impl PolicyUploads for S3Uploads {
 
     async fn put(&self, path: &str, bytes: &[u8], by: &str) -> Result<(), PolicyStoreError> {
         let key = self.bucket.key(path);
-        if bytes.len() > LARGEST {
-            return Err(self.bucket.too_large(&key, LARGEST));
+        if bytes.len() > Self::LARGEST {
+            return Err(self.bucket.too_large(&key, Self::LARGEST));
         }
         let by = encoded(by);
         self.bucket

@@ -14,9 +14,8 @@ use super::{
     sha256_of, write,
 };
 
-/// No upload is larger: the largest policy that is known, a whole Python interpreter in a component,
-/// has 18 MB. Of what is larger not one byte is read.
-const LARGEST: u64 = 20 * 1024 * 1024;
+/// See [`FolderUploads::LARGEST`].
+const LARGEST: u64 = FolderUploads::LARGEST;
 
 /// How deep a file may lie: `repos/<owner>/<repository>/<file>`.
 const DEEPEST: usize = 4;
@@ -45,6 +44,10 @@ pub struct FolderUploads {
 }
 
 impl FolderUploads {
+    /// No upload is larger: the largest policy that is known, a whole Python interpreter in a component,
+    /// has 18 MB. Of what is larger not one byte is read.
+    pub const LARGEST: u64 = 20 << 20;
+
     /// What was put into that folder. It need not exist: then it is nothing, and the first upload makes
     /// it.
     pub fn new(root: impl Into<PathBuf>) -> Self {

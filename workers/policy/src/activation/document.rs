@@ -11,7 +11,7 @@ use stoker_core::plan::PolicyLevel;
 use stoker_core::policy_folder::PolicyFolder;
 use stoker_core::time::Timestamp;
 
-use crate::contract::{Decision, Spoken};
+use crate::contract::{Decision, Needs, Spoken};
 use crate::engine::EngineId;
 
 /// The form that this version of Stoker writes, and the newest that it reads.
@@ -191,6 +191,15 @@ impl Document {
             .flat_map(|folder| folder.scope.values())
             .flat_map(|entry| std::iter::once(&entry.pair).chain(entry.previous.as_ref()))
             .filter_map(|pair| pair.policy.as_ref())
+    }
+}
+
+impl SettingsRef {
+    /// What the policy needs for them.
+    pub(crate) fn needs(&self) -> Needs {
+        Needs {
+            time_zones: self.zones.clone(),
+        }
     }
 }
 

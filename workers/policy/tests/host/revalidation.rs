@@ -1,110 +1,19 @@
 //! When the document is read again, who waits for that, and what is decided by meanwhile.
 
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use async_trait::async_trait;
-use stoker_admission::testing::MemoryStore;
-use stoker_core::plan::{Instead, PolicyLevel, Proposal};
-use stoker_core::ports::{Fetched, PolicyStore, PolicyStoreError};
-use stoker_policy::PolicyHost;
+use stoker_core::plan::PolicyLevel;
 use stoker_policy::activation::paths;
-use tokio::sync::RwLock;
 
-use crate::fixtures::{Bench, NEVER, NOW, REVALIDATE, SECOND, THIRD, component, decide_at};
+use crate::fixtures::{NEVER, NOW, REVALIDATE, SECOND, THIRD, decide_at};
+use crate::slow::{
+    ANOTHER, ONE, decide_without_waiting, decided, decided_without_the_store, publish_another,
+    published, until,
+};
 
 /// When a document is to be confirmed, when it no longer decides unconfirmed, and the second after.
 const DUE: u64 = REVALIDATE as u64;
 const OVERDUE: u64 = DUE + 2;
-
-/// A store that tells what was asked of it, and whose answers can be held up.
-struct Slow {
-    store: Arc<MemoryStore>,
-    /// Answers are given while nobody holds it alone.
-    answers: RwLock<()>,
-    /// Paths, and whether what is there was known.
-    asked: Mutex<Vec<(String, bool)>>,
-}
-
-impl Slow {
-    /// What was asked since this was last called.
-    fn asked(&self) -> Vec<(String, bool)> {
-        std::mem::take(&mut self.asked.lock().unwrap())
-    }
-
-    fn count(&self) -> usize {
-        self.asked.lock().unwrap().len()
-    }
-}
-
-#[async_trait]
-impl PolicyStore for Slow {
-    async fn fetch(&self, path: &str, known: Option<&str>) -> Result<Fetched, PolicyStoreError> {
-        let asked = (path.to_owned(), known.is_some());
-        self.asked.lock().unwrap().push(asked);
-        let answer = self.store.fetch(path, known).await;
-        let _given = self.answers.read().await;
-        answer
-    }
-}
-
-/// `launches-one` is published; a process reads it through a slow store.
-async fn published() -> (Bench, Arc<Slow>, PolicyHost) {
-    let bench = Bench::new();
-    bench.put("default/policy.wasm", component("launches-one"));
-    bench.publish().await;
-    let slow = Arc::new(Slow {
-        store: Arc::<MemoryStore>::clone(&bench.store),
-        answers: RwLock::default(),
-        asked: Mutex::default(),
-    });
-    let host = bench.reading(Arc::<Slow>::clone(&slow));
-    (bench, slow, host)
-}
-
-/// The second publication: `launches-nothing`, with settings.
-async fn publish_another(bench: &Bench) {
-    bench.put("default/policy.wasm", component("launches-nothing"));
-    bench.put("default/settings.json", r#"{"scale-up":{"a":1}}"#);
-    bench.publish().await;
-}
-
-const ONE: &str = "launches-one 1.0.0";
-const ANOTHER: &str = "launches-nothing 1.0.0";
-
-/// That this policy decided, and nothing failed.
-#[track_caller]
-fn decided(proposal: &Proposal, policy: &str) {
-    assert_eq!(proposal.fallback, None);
-    assert_eq!(proposal.by.policy, policy);
-}
-
-/// That the store was said to be down, and that policy decided all the same.
-#[track_caller]
-fn decided_without_the_store(proposal: &Proposal, policy: &str) {
-    let fallback = proposal.fallback.as_ref().expect("a fallback");
-    assert_eq!(fallback.cause, "policy-store");
-    assert_eq!(fallback.instead, Instead::Previous);
-    assert!(!fallback.alarm, "nobody has tampered with anything");
-    assert_eq!(proposal.by.policy, policy);
-}
-
-/// A decision that is to be there though the store does not answer.
-async fn decide_without_waiting(host: &PolicyHost, later: u64) -> Proposal {
-    let decided = tokio::time::timeout(Duration::from_secs(10), decide_at(host, later, NEVER));
-    decided.await.expect("a decision without waiting")
-}
-
-/// Waits for what goes on in the background.
-async fn until(is_so: impl AsyncFn() -> bool) {
-    for _ in 0..2_000 {
-        if is_so().await {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    panic!("it has not come to pass");
-}
 
 #[tokio::test]
 async fn within_the_interval_nothing_is_read_and_after_it_one_condition_is_asked() {
@@ -118,7 +27,7 @@ async fn within_the_interval_nothing_is_read_and_after_it_one_condition_is_asked
     }
     assert_eq!(slow.asked(), []);
 
-    let held_up = slow.answers.write().await;
+    let held_up = slow.hold_up("").await;
     let at_once = (0..20).map(|_| decide_without_waiting(&host, DUE));
     for proposal in futures::future::join_all(at_once).await {
         decided(&proposal, ONE);
@@ -162,13 +71,13 @@ async fn a_busy_process_waits_for_nothing_and_swaps_once_all_that_is_new_is_ther
     decided(&decide_at(&host, 0, NEVER).await, ONE);
     slow.asked();
     publish_another(&bench).await;
-    let held_up = slow.answers.write().await;
+    let held_up = slow.hold_up("").await;
     decided(&decide_without_waiting(&host, DUE).await, ONE);
     decided(&decide_without_waiting(&host, DUE + 1).await, ONE);
     drop(held_up);
     until(async || slow.count() == 3).await;
     // From here on whoever asks the store for anything waits for ever.
-    let _held_up = slow.answers.write().await;
+    let _held_up = slow.hold_up("").await;
     until(async || {
         let proposal = decide_without_waiting(&host, DUE + 1).await;
         assert_eq!(proposal.fallback, None);
@@ -191,7 +100,7 @@ async fn settings_of_repositories_in_use_are_there_with_the_document_that_names_
     slow.asked();
     decide_without_waiting(&host, DUE).await;
     until(async || slow.count() == 2).await;
-    let _held_up = slow.answers.write().await;
+    let _held_up = slow.hold_up("").await;
     until(async || {
         let proposal = decide_without_waiting(&host, DUE + 1).await;
         assert!(proposal.basis.repository_settings.contains_key(&0));
@@ -259,28 +168,20 @@ async fn a_store_that_is_up_again_is_noticed_within_seconds() {
 #[tokio::test]
 async fn a_store_that_is_down_when_a_process_starts_leaves_it_to_the_built_in_rules_until_it_is_up()
 {
-    let (bench, _slow, host) = published().await;
+    let (bench, slow, host) = published().await;
     bench.store.set_down(true);
-    for _ in 0..2 {
-        let proposal = decide_at(&host, 0, NEVER).await;
+    let at_once = (0..20).map(|_| decide_at(&host, 0, NEVER));
+    let mut proposals = futures::future::join_all(at_once).await;
+    proposals.push(decide_at(&host, 0, NEVER).await);
+    for proposal in proposals {
         assert_eq!(proposal.by.level, PolicyLevel::BuiltIn);
         let fallback = proposal.fallback.unwrap();
         assert_eq!(fallback.cause, "policy-store");
         assert!(!fallback.alarm);
     }
+    assert_eq!(slow.asked().len(), 1, "once a second");
     bench.store.set_down(false);
-    decided(&decide_at(&host, 0, NEVER).await, ONE);
-}
-
-#[tokio::test]
-async fn a_store_that_never_answers_stops_no_decision_and_is_told_of() {
-    let (_bench, slow, host) = published().await;
-    decided(&decide_at(&host, 0, NEVER).await, ONE);
-    let _held_up = slow.answers.write().await;
-    let proposal = decide_at(&host, 100, NEVER).await;
-    decided_without_the_store(&proposal, ONE);
-    let told = proposal.fallback.unwrap().message;
-    assert!(told.contains("has not answered yet"), "{told}");
+    decided(&decide_at(&host, 1, NEVER).await, ONE);
 }
 
 #[tokio::test]
@@ -315,7 +216,7 @@ async fn who_knows_of_a_newer_document_is_not_content_with_an_answer_from_before
             slow.asked();
         }
         let later = if is_cold { 0 } else { DUE };
-        let held_up = slow.answers.write().await;
+        let held_up = slow.hold_up("").await;
         let first = decide_at(&host, later, NEVER);
         let second = async {
             until(async || slow.count() > 0).await;
@@ -338,7 +239,7 @@ async fn an_answer_that_a_frozen_process_had_asked_for_long_ago_confirms_nothing
     let (bench, slow, host) = published().await;
     decided(&decide_at(&host, 0, NEVER).await, ONE);
     slow.asked();
-    let held_up = slow.answers.write().await;
+    let held_up = slow.hold_up("").await;
     decided(&decide_without_waiting(&host, DUE).await, ONE);
     until(async || slow.count() > 0).await;
     publish_another(&bench).await;
