@@ -1,6 +1,6 @@
 //! `stoker`: run, try and ask the autoscaler from a terminal.
 //!
-//! One module a command: [`up`], [`demo`], [`webhook`], [`policy`]. What they share: [`limits`]; [`plane`], the
+//! One module a command: [`up`], [`demo`], [`webhook`], [`why`], [`policy`]. What they share: [`limits`]; [`plane`], the
 //! whole control plane in this process behind an HTTP endpoint, and [`tell`], what is printed of it.
 
 use std::io::Write as _;
@@ -16,6 +16,7 @@ pub mod policy;
 pub mod tell;
 pub mod up;
 pub mod webhook;
+pub mod why;
 
 /// Stoker keeps a fleet of self-hosted GitHub Actions runners exactly as large as your policies say.
 #[derive(Debug, Parser)]
@@ -35,6 +36,9 @@ enum Command {
     /// Send webhooks.
     #[command(subcommand)]
     Webhook(webhook::WebhookCommand),
+    /// Tell what happened to a job, and what it waits for.
+    #[command(long_about = why::WHY)]
+    Why(why::WhyArgs),
     /// Build policies, and look after those of a deployment.
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
@@ -82,6 +86,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             Command::Up(args) => up::run(args).await,
             Command::Demo(args) => demo::run(args).await,
             Command::Webhook(command) => webhook::run(command).await,
+            Command::Why(args) => why::run(&args).await,
             Command::Policy(command) => policy::run(&command).await,
         }
     });

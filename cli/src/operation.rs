@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
+use stoker_core::budget::Rates;
 use stoker_core::class::Classes;
 use stoker_core::ids::{Deployment, RunnerNames};
 use stoker_core::limits::{
     BOOT_TIME, Guards, JOBS_SHOWN, Operation, PublicRepositories, RunnerLevel, RunnerMode,
-    SpendLimits,
+    SPOT_FALLBACK, SpendLimits,
 };
 use stoker_intake::Settings;
 use stoker_local::queue::QueueSettings;
@@ -128,6 +129,10 @@ impl OperationArgs {
                     },
                     ..Guards::default()
                 },
+                // Nobody is asked but this process.
+                rates: Rates::UNLIMITED,
+                deployment_maximum: None,
+                spot_fallback: SPOT_FALLBACK.map(str::to_owned).to_vec(),
             },
             fleet: SimulatedFleetSettings {
                 boot,

@@ -314,7 +314,7 @@ impl World {
             Happening::Trouble { problem, .. }
             | Happening::LaunchUnsettled { problem, .. }
             | Happening::ConfigurationFailed { problem, .. }
-            | Happening::MessageDropped { problem, .. } => self.wrong.push(problem),
+            | Happening::MessagePutAside { problem, .. } => self.wrong.push(problem),
             _ => {}
         }
     }

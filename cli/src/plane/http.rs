@@ -1,20 +1,22 @@
-//! The endpoint: `POST /webhook` as the edge Worker answers it, and `GET /healthz`.
+//! The endpoint: `POST /webhook` as the edge Worker answers it, `GET /healthz`, and what `stoker why` asks.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Path, Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{any, get};
+use axum::{Json, Router};
 use stoker_intake::{
     Answer, MAX_BODY_BYTES, Received, Reception, Settings, receive, refuse_early, refuse_too_large,
 };
 use stoker_local::Embedded;
 
 use super::Observer;
+use crate::why::{Named, gather};
 
 /// What a request needs.
 #[derive(Clone)]
@@ -29,8 +31,32 @@ pub(super) fn router(door: Door) -> Router {
     Router::new()
         .route("/webhook", any(webhook))
         .route("/healthz", get(async || "ok\n"))
+        .route("/why/{owner}/{repository}/{job}", get(why))
         .fallback(async || (StatusCode::NOT_FOUND, "webhooks go to POST /webhook\n"))
         .with_state(door)
+}
+
+/// What is known of a job, for `stoker why` on this machine and nobody else.
+async fn why(
+    State(door): State<Door>,
+    ConnectInfo(asker): ConnectInfo<SocketAddr>,
+    Path((owner, repository, job)): Path<(String, String, u64)>,
+) -> Response {
+    if !asker.ip().is_loopback() {
+        return (StatusCode::FORBIDDEN, "only this machine is told\n").into_response();
+    }
+    let Some(journal) = door.embedded.journal() else {
+        return (StatusCode::NOT_FOUND, "nothing is kept\n").into_response();
+    };
+    let named = Named {
+        repository: format!("{owner}/{repository}").to_lowercase(),
+        job,
+    };
+    match gather(door.embedded.ledger(), journal, &named).await {
+        Ok(Some(known)) => Json(known).into_response(),
+        Ok(None) => (StatusCode::NOT_FOUND, "nothing is known of it\n").into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}\n")).into_response(),
+    }
 }
 
 async fn webhook(State(door): State<Door>, request: Request) -> Response {

@@ -98,12 +98,16 @@ impl Plane {
         };
         let (closing, closed) = oneshot::channel();
         let server = tokio::spawn(async move {
-            axum::serve(listener, http::router(door))
-                .with_graceful_shutdown(async {
-                    // Dropped without a word is a wish to close as well.
-                    let _ = closed.await;
-                })
-                .await
+            let router = http::router(door);
+            axum::serve(
+                listener,
+                router.into_make_service_with_connect_info::<SocketAddr>(),
+            )
+            .with_graceful_shutdown(async {
+                // Dropped without a word is a wish to close as well.
+                let _ = closed.await;
+            })
+            .await
         });
         Ok(Self {
             embedded,

@@ -30,7 +30,7 @@ mod republish;
 mod run;
 mod scope;
 mod show;
-mod told;
+pub(crate) mod told;
 mod views;
 mod words;
 

@@ -105,7 +105,7 @@ fn date(at: Timestamp) -> Option<OffsetDateTime> {
 }
 
 /// A time for people.
-pub(super) fn time(at: Timestamp) -> String {
+pub(crate) fn time(at: Timestamp) -> String {
     date(at).map_or_else(
         || at.0.to_string(),
         |at| {
@@ -123,7 +123,7 @@ pub(super) fn time(at: Timestamp) -> String {
 }
 
 /// A time for machines.
-pub(super) fn rfc3339(at: Timestamp) -> Option<String> {
+pub(crate) fn rfc3339(at: Timestamp) -> Option<String> {
     date(at)?.format(&Rfc3339).ok()
 }
 

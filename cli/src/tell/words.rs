@@ -91,10 +91,10 @@ fn hidden(delay: u16) -> String {
 /// None: nothing that a person would miss.
 pub(super) fn of_happening(memory: &mut Memory, happening: &Happening) -> Option<Said> {
     Some(match happening {
-        Happening::MessageDropped { message, problem } => said(
+        Happening::MessagePutAside { message, problem } => said(
             Tone::Bad,
-            "dropped",
-            format!("message {message} can't be read and never could be: {problem}"),
+            "put aside",
+            format!("message {message}: {problem}"),
         ),
         Happening::Folded {
             scope,
@@ -165,6 +165,24 @@ pub(super) fn of_happening(memory: &mut Memory, happening: &Happening) -> Option
         ),
         Happening::RunnerChanged { runner, phase, .. } => {
             return runner_changed(memory, runner, phase);
+        }
+        Happening::RunnerLost {
+            job,
+            runner,
+            interrupted,
+            ..
+        } => {
+            let why = if *interrupted {
+                "EC2 took it back"
+            } else {
+                "it is gone"
+            };
+            let job = name(memory, *job);
+            said(
+                Tone::Bad,
+                "lost",
+                format!("{job} lost its runner {runner}: {why}"),
+            )
         }
         Happening::Trouble { problem, .. } => said(Tone::Bad, "trouble", problem.clone()),
     })

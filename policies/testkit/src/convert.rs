@@ -49,6 +49,7 @@ pub fn situation(from: &facts::Situation) -> (Situation, PolicyLevel, Basis) {
         headroom: Headroom {
             runners_maximum: from.headroom.runners_maximum,
             runners_left: from.headroom.runners_left,
+            deployment_left: u32::MAX,
             launches_left: from.headroom.launches_left,
             registrations_left: from.headroom.registrations_left,
             registrations_reset: from.headroom.registrations_reset,
@@ -153,6 +154,7 @@ fn class(from: &facts::RunnerClass) -> ClassFacts {
         refused: from.refused,
         boot_median: from.boot_median,
         boot_slowest: from.boot_slowest,
+        ..Recent::default()
     };
     ClassFacts {
         class: RunnerClass {

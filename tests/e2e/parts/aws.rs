@@ -30,6 +30,7 @@ pub(crate) struct Aws {
     clients: Clients,
     pub(crate) intake: Queue,
     pub(crate) acts: Queue,
+    pub(crate) dead_letters: Queue,
 }
 
 /// A key of KMS that signs what is active.
@@ -93,10 +94,12 @@ impl Aws {
         make_template(&clients).await;
         let intake = make_queue(&clients, "stoker-intake", false).await;
         let acts = make_queue(&clients, "stoker-act.fifo", true).await;
+        let dead_letters = make_queue(&clients, "stoker-dead-letters", false).await;
         Self {
             clients,
             intake,
             acts,
+            dead_letters,
         }
     }
 
@@ -139,6 +142,21 @@ impl Aws {
         let listed = list.send().await.unwrap();
         let keys = listed.contents().iter().filter_map(|object| object.key());
         keys.map(ToOwned::to_owned).collect()
+    }
+
+    /// What is in each object whose key begins so, unpacked.
+    pub(crate) async fn everything_below(&self, prefix: &str) -> Vec<String> {
+        use std::io::Read as _;
+        let mut all = Vec::new();
+        for key in self.keys(prefix).await {
+            let bytes = self.object(&key).await.unwrap();
+            let mut text = String::new();
+            flate2::read::GzDecoder::new(bytes.as_slice())
+                .read_to_string(&mut text)
+                .unwrap();
+            all.push(text);
+        }
+        all
     }
 
     /// A new key that signs.

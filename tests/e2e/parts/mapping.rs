@@ -46,6 +46,18 @@ impl Queue {
         messages.is_empty()
     }
 
+    /// What lies in it for people to look at: bodies and their reasons, taken out.
+    pub(crate) async fn reasons(&self) -> Vec<(String, String)> {
+        let mut all = Vec::new();
+        for message in self.receive().await {
+            let attributes = message.message_attributes().unwrap();
+            let reason = attributes["reason"].string_value().unwrap().to_owned();
+            all.push((message.body().unwrap().to_owned(), reason));
+            self.delete(&message).await;
+        }
+        all
+    }
+
     /// Hands one batch to the Lambda: what it did is deleted, what it did not stays.
     pub(crate) async fn pump(&self, lambda: &Lambda) -> Batch {
         let messages = self.receive().await;
@@ -95,6 +107,7 @@ impl Queue {
             .queue_url(&self.url)
             .max_number_of_messages(10)
             .message_system_attribute_names(MessageSystemAttributeName::All)
+            .message_attribute_names("All")
             .send()
             .await
             .unwrap()

@@ -67,7 +67,7 @@ impl Stack {
         let report = admission.asked(&json!({ "task": "sweep" })).await;
         assert_eq!(report["published"], true, "{report}");
         let worker = Worker::start(&moto.url, &aws.intake.url).await;
-        let mut environment = environment(&moto.url, &ec2.url, &github.url(), &aws.acts.url, mode);
+        let mut environment = environment(&moto.url, &ec2.url, &github.url(), &aws, mode);
         environment.push(("POLICY_PUBLIC_KEYS", signing.public.clone()));
         let lambda = Lambda::start("scale-up", environment).await;
         Self {
@@ -161,11 +161,11 @@ pub(crate) fn digest(component: &[u8]) -> String {
     ArtifactDigest::of(component).to_string()
 }
 
-fn environment(aws: &str, ec2: &str, github: &str, acts: &str, mode: &str) -> Environment {
+fn environment(moto: &str, ec2: &str, github: &str, aws: &Aws, mode: &str) -> Environment {
     let classes = json!([{
         "name": "ubuntu",
         "labels": ["self-hosted", "ubuntu-latest"],
-        "launch_template": aws::TEMPLATE,
+        "launch_template": super::aws::TEMPLATE,
         "maximum": 10,
         "spot_price": 0.03,
         "on_demand_price": 0.1,
@@ -174,22 +174,25 @@ fn environment(aws: &str, ec2: &str, github: &str, acts: &str, mode: &str) -> En
         ("AWS_REGION", "us-east-1"),
         ("AWS_ACCESS_KEY_ID", "test"),
         ("AWS_SECRET_ACCESS_KEY", "test"),
-        ("AWS_ENDPOINT_URL", aws),
+        ("AWS_ENDPOINT_URL", moto),
         ("AWS_ENDPOINT_URL_EC2", ec2),
-        ("DEPLOYMENT", aws::DEPLOYMENT),
+        ("DEPLOYMENT", super::aws::DEPLOYMENT),
         ("RUNNER_MODE", mode),
         ("RUNNER_CLASSES", &classes.to_string()),
         ("MAX_RUNNERS", "10"),
         // GitHub's example is of a public repository.
         ("ALLOW_PUBLIC_REPOSITORIES", "true"),
-        ("LEDGER_TABLE", aws::TABLE),
-        ("ACT_QUEUE_URL", acts),
-        ("POLICIES_BUCKET", aws::BUCKET),
+        ("LEDGER_TABLE", super::aws::TABLE),
+        ("INTAKE_QUEUE_URL", &aws.intake.url),
+        ("ACT_QUEUE_URL", &aws.acts.url),
+        ("DEAD_LETTER_QUEUE_URL", &aws.dead_letters.url),
+        ("JOURNAL_BUCKET", super::aws::BUCKET),
+        ("POLICIES_BUCKET", super::aws::BUCKET),
         ("POLICY_REVALIDATE_SECONDS", "1"),
         ("GITHUB_API_URL", github),
         ("GITHUB_WEB_URL", "https://github.example"),
-        ("GITHUB_APP_ID_PARAMETER", aws::APP_ID),
-        ("GITHUB_APP_PRIVATE_KEY_PARAMETER", aws::APP_KEY),
+        ("GITHUB_APP_ID_PARAMETER", super::aws::APP_ID),
+        ("GITHUB_APP_PRIVATE_KEY_PARAMETER", super::aws::APP_KEY),
     ]
     .map(|(name, value)| (name, value.to_owned()))
     .to_vec()

@@ -14,33 +14,41 @@ const SOON: Duration = Duration::from_mins(1);
 #[tokio::test(flavor = "multi_thread")]
 async fn no_failure_on_the_way_loses_a_job_or_launches_twice() {
     let stack = Stack::start("ephemeral").await;
-    a_broken_message_is_dropped_and_counted(&stack).await;
+    a_broken_message_is_put_aside_with_its_reason(&stack).await;
     an_instance_that_can_not_be_registered_is_replaced(&stack).await;
     a_launch_whose_answer_was_lost_with_the_process_is_found_again(&stack).await;
-    an_instance_whose_registration_died_with_the_process_is_replaced(&stack).await;
+    an_instance_whose_registration_died_with_the_process_is_registered_by_the_next(&stack).await;
 }
 
-async fn a_broken_message_is_dropped_and_counted(stack: &Stack) {
+async fn a_broken_message_is_put_aside_with_its_reason(stack: &Stack) {
     for broken in ["no JSON", "{}", r#"{"kind":"job-event","version":1}"#] {
         stack.aws.intake.send(broken).await;
     }
     stack.queue("guid-1", &workflow_job()).await;
     stack.settle().await;
-    assert_eq!(stack.lambda.happened("message-dropped").len(), 3);
-    assert_eq!(stack.lambda.counted("MessagesDropped"), 3);
+    assert_eq!(stack.lambda.happened("message-put-aside").len(), 3);
+    assert_eq!(stack.lambda.counted("MessagesPutAside"), 3);
+    let mut aside = stack.aws.dead_letters.reasons().await;
+    aside.sort_by_key(|(body, _)| body.len());
+    let bodies: Vec<&str> = aside.iter().map(|(body, _)| body.as_str()).collect();
+    assert_eq!(
+        bodies,
+        ["{}", "no JSON", r#"{"kind":"job-event","version":1}"#]
+    );
+    assert!(aside[0].1.contains("does not say its `kind`"), "{aside:?}");
     assert_eq!(stack.aws.running().await.len(), 1);
 }
 
 async fn an_instance_that_can_not_be_registered_is_replaced(stack: &Stack) {
-    let refusal = Fault::refuse(503, "Service unavailable");
-    stack.github.state().fail_next(Call::JitConfig, refusal);
+    let refusal = || Fault::refuse(422, "Invalid request: no such runner group");
+    stack.github.state().fail_next(Call::JitConfig, refusal());
     stack.queue("guid-2", &another_workflow_job(6_002)).await;
     // Folded, then acted on: the registration fails, and the request stays in its queue.
     let [_, acts] = stack.pump().await;
     assert_eq!((acts.received, acts.failed), (1, 1));
     let failed = stack.lambda.happened("configuration-failed");
     assert_eq!(failed.len(), 1);
-    assert!(failed[0]["problem"].as_str().unwrap().contains("503"));
+    assert!(failed[0]["problem"].as_str().unwrap().contains("422"));
     assert_eq!(state_of(stack, &failed[0]["instance"]).await, "terminated");
     // The job is still demand.
     stack.settle().await;
@@ -61,7 +69,9 @@ async fn a_launch_whose_answer_was_lost_with_the_process_is_found_again(stack: &
     assert_eq!(stack.aws.running().await.len(), 3);
 }
 
-async fn an_instance_whose_registration_died_with_the_process_is_replaced(stack: &Stack) {
+async fn an_instance_whose_registration_died_with_the_process_is_registered_by_the_next(
+    stack: &Stack,
+) {
     let asked = stack.github.state().calls(Call::JitConfig);
     stack
         .github
@@ -111,7 +121,10 @@ async fn settings_that_are_missing_are_listed_all_at_once() {
         "RUNNER_CLASSES",
         "MAX_RUNNERS",
         "LEDGER_TABLE",
+        "INTAKE_QUEUE_URL",
         "ACT_QUEUE_URL",
+        "DEAD_LETTER_QUEUE_URL",
+        "JOURNAL_BUCKET",
         "POLICIES_BUCKET",
         "GITHUB_APP_ID_PARAMETER",
         "GITHUB_APP_PRIVATE_KEY_PARAMETER",

@@ -3,3 +3,4 @@
 mod failures;
 mod persistent;
 mod slice;
+mod why;

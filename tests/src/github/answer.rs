@@ -31,6 +31,11 @@ pub(super) fn done(status: u16, body: Value) -> Response {
     (code(status), Json(body)).into_response()
 }
 
+/// GitHub's answer to what is done and has nothing to show.
+pub(super) fn nothing() -> Response {
+    code(204).into_response()
+}
+
 fn code(status: u16) -> StatusCode {
     StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }

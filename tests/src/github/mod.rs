@@ -28,7 +28,7 @@ use axum::extract::{Request, State as Shared};
 use axum::http::{HeaderValue, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -111,6 +111,19 @@ fn router(state: Arc<State>) -> Router {
         .route(
             "/repos/{owner}/{repo}/actions/runners/generate-jitconfig",
             post(runners::repository_jit),
+        )
+        .route("/orgs/{org}/actions/runners", get(runners::of_organization))
+        .route(
+            "/repos/{owner}/{repo}/actions/runners",
+            get(runners::of_repository),
+        )
+        .route(
+            "/orgs/{org}/actions/runners/{id}",
+            delete(runners::remove_from_organization),
+        )
+        .route(
+            "/repos/{owner}/{repo}/actions/runners/{id}",
+            delete(runners::remove_from_repository),
         )
         .route("/repos/{owner}/{repo}/actions/jobs/{job}", get(jobs::job))
         .fallback(|| async { answer::not_found() })

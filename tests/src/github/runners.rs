@@ -1,10 +1,10 @@
-//! Self-hosted runners: registration tokens and just-in-time configurations.
+//! Self-hosted runners: registration tokens, just-in-time configurations, lists and removals.
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
-use axum::extract::{Path, State as Shared};
+use axum::extract::{Path, Query, State as Shared};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use base64::Engine as _;
@@ -61,6 +61,81 @@ fn token(state: &State, headers: &HeaderMap, level: Level) -> Response {
             "expires_at": answer::timestamp(answer::now() + REGISTRATION_TOKEN_LIFE),
         }),
     )
+}
+
+/// What a list of runners is asked for.
+#[derive(Deserialize)]
+pub(super) struct Filter {
+    #[serde(default)]
+    name: Option<String>,
+    #[serde(default)]
+    per_page: Option<usize>,
+    #[serde(default)]
+    page: Option<usize>,
+}
+
+pub(super) async fn of_organization(
+    Shared(state): Shared<Arc<State>>,
+    Path(org): Path<String>,
+    Query(filter): Query<Filter>,
+    headers: HeaderMap,
+) -> Response {
+    list(&state, &headers, &Level::organization(&org), &filter)
+}
+
+pub(super) async fn of_repository(
+    Shared(state): Shared<Arc<State>>,
+    Path((owner, repo)): Path<(String, String)>,
+    Query(filter): Query<Filter>,
+    headers: HeaderMap,
+) -> Response {
+    list(&state, &headers, &Level::repository(&owner, &repo), &filter)
+}
+
+fn list(state: &State, headers: &HeaderMap, level: &Level, filter: &Filter) -> Response {
+    if let Err(refused) = auth::installation(state, headers, level, level.permission()) {
+        return *refused;
+    }
+    let all: Vec<Value> = state
+        .registered(level)
+        .iter()
+        .filter(|runner| filter.name.as_ref().is_none_or(|name| *name == runner.name))
+        .map(shown)
+        .collect();
+    let size = filter.per_page.unwrap_or(30).clamp(1, 100);
+    let start = filter.page.unwrap_or(1).saturating_sub(1) * size;
+    let page: Vec<&Value> = all.iter().skip(start).take(size).collect();
+    answer::done(200, json!({ "total_count": all.len(), "runners": page }))
+}
+
+pub(super) async fn remove_from_organization(
+    Shared(state): Shared<Arc<State>>,
+    Path((org, id)): Path<(String, u64)>,
+    headers: HeaderMap,
+) -> Response {
+    remove(&state, &headers, &Level::organization(&org), id)
+}
+
+pub(super) async fn remove_from_repository(
+    Shared(state): Shared<Arc<State>>,
+    Path((owner, repo, id)): Path<(String, String, u64)>,
+    headers: HeaderMap,
+) -> Response {
+    remove(&state, &headers, &Level::repository(&owner, &repo), id)
+}
+
+fn remove(state: &State, headers: &HeaderMap, level: &Level, id: u64) -> Response {
+    if let Err(refused) = auth::installation(state, headers, level, level.permission()) {
+        return *refused;
+    }
+    match state.remove(level, id) {
+        None => answer::not_found(),
+        Some(false) => answer::refusal(
+            422,
+            "Bad request - Runner is currently running a job and cannot be deleted.",
+        ),
+        Some(true) => answer::nothing(),
+    }
 }
 
 #[derive(Deserialize)]
@@ -143,8 +218,8 @@ fn shown(runner: &Registered) -> Value {
         "runner_group_id": runner.group,
         "name": runner.name,
         "os": "unknown",
-        "status": "offline",
-        "busy": false,
+        "status": if runner.online { "online" } else { "offline" },
+        "busy": runner.busy,
         "labels": labels,
     })
 }

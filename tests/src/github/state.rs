@@ -24,6 +24,10 @@ pub enum Call {
     JitConfig,
     /// A job.
     Job,
+    /// The runners of an organisation or repository.
+    Runners,
+    /// A runner's removal.
+    Removal,
 }
 
 impl Call {
@@ -35,6 +39,8 @@ impl Call {
             ("POST", [.., "registration-token"]) => Some(Self::RegistrationToken),
             ("POST", [.., "generate-jitconfig"]) => Some(Self::JitConfig),
             ("GET", [.., "jobs", _]) => Some(Self::Job),
+            ("GET", [.., "actions", "runners"]) => Some(Self::Runners),
+            ("DELETE", [.., "actions", "runners", _]) => Some(Self::Removal),
             _ => None,
         }
     }
@@ -102,6 +108,10 @@ pub struct Registered {
     pub group: u64,
     /// What the runner was to be started with.
     pub encoded_jit_config: String,
+    /// Whether it is connected.
+    pub online: bool,
+    /// Whether it runs a job.
+    pub busy: bool,
 }
 
 /// What one installation token is good for.
@@ -347,9 +357,43 @@ impl State {
             labels,
             group,
             encoded_jit_config: encode(id),
+            online: false,
+            busy: false,
         };
         inner.runners.push(runner.clone());
         Some(runner)
+    }
+
+    /// A runner connects, or takes a job, as its instance does.
+    pub fn connect(&self, name: &str, busy: bool) {
+        for runner in &mut self.inner().runners {
+            if runner.name == name {
+                (runner.online, runner.busy) = (true, busy);
+            }
+        }
+    }
+
+    /// The runners that are registered there.
+    pub(super) fn registered(&self, level: &Level) -> Vec<Registered> {
+        let inner = self.inner();
+        let all = inner.runners.iter();
+        all.filter(|runner| runner.level == *level)
+            .cloned()
+            .collect()
+    }
+
+    /// Removes a runner: none, if there is no such one; false, if it runs a job.
+    pub(super) fn remove(&self, level: &Level, id: u64) -> Option<bool> {
+        let mut inner = self.inner();
+        let place = inner
+            .runners
+            .iter()
+            .position(|runner| runner.level == *level && runner.id == id)?;
+        if inner.runners[place].busy {
+            return Some(false);
+        }
+        inner.runners.remove(place);
+        Some(true)
     }
 
     pub(super) fn find_job(&self, repository: &str, id: u64) -> Option<Job> {

@@ -8,16 +8,20 @@
 //! tried again by the SDK's standard retry; what comes out of here as an error has had that.
 //!
 //! Modules in reading order: [`clients`], [`ledger`] (DynamoDB), [`fleet`] (EC2), [`configurations`]
-//! (SSM), [`policies`] (S3), [`signer`] (KMS), [`acts`] (SQS), [`secrets`] (SSM); with the feature
+//! (SSM), [`policies`] and [`journal`] (S3), [`signer`] (KMS), [`acts`] and [`messages`] (SQS),
+//! [`secrets`] (SSM); with the feature
 //! `admission`, `admission` (the admission Lambda, as an operator's commands ask it).
 
 pub mod acts;
 #[cfg(feature = "admission")]
 pub mod admission;
+mod bucket;
 pub mod clients;
 pub mod configurations;
 pub mod fleet;
+pub mod journal;
 pub mod ledger;
+pub mod messages;
 pub mod policies;
 mod problem;
 pub mod secrets;
@@ -29,7 +33,9 @@ pub use admission::{LambdaAdmission, LambdaAdmissionError};
 pub use clients::{ClientSettings, Clients};
 pub use configurations::SsmConfigurations;
 pub use fleet::Ec2Fleet;
+pub use journal::S3Journal;
 pub use ledger::DynamoLedger;
+pub use messages::SqsMessages;
 pub use policies::{S3Policies, S3Uploads};
 pub use secrets::{ParameterError, Parameters};
 pub use signer::KmsSigner;

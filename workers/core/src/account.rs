@@ -90,7 +90,29 @@ pub struct Account {
     repositories: BTreeMap<RepositoryId, f64>,
     fared: Vec<Fared>,
     interrupted: Vec<Interrupted>,
+    /// What EC2 did not have the last time it was asked.
+    pauses: Vec<Pause>,
 }
+
+/// That EC2 had no room for a class, and when it is asked again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pause {
+    class: ClassName,
+    capacity: Capacity,
+    /// How often in a row.
+    pub failures: u32,
+    /// When to ask again.
+    pub until: Timestamp,
+    /// EC2's error code.
+    pub code: String,
+}
+
+/// How long EC2 is not asked again after it had no room for the first time, in seconds. Each time in a row
+/// doubles it.
+pub(crate) const FIRST_PAUSE: u32 = 15;
+
+/// The longest pause, in seconds.
+const LONGEST_PAUSE: u32 = 300;
 
 impl Account {
     /// The same with another revision.
@@ -162,6 +184,44 @@ impl Account {
         let fared = self.fared(class, capacity, now);
         fared.launched = fared.launched.saturating_add(launched);
         fared.refused = fared.refused.saturating_add(refused);
+    }
+
+    /// Notes that EC2 gave all that was asked for (none), or for what reason (its error code) it gave less.
+    pub fn note_room(
+        &mut self,
+        class: &ClassName,
+        capacity: Capacity,
+        lacking: Option<&str>,
+        now: Timestamp,
+    ) {
+        let place = self
+            .pauses
+            .iter()
+            .position(|pause| pause.class == *class && pause.capacity == capacity);
+        let Some(code) = lacking else {
+            if let Some(place) = place {
+                self.pauses.remove(place);
+            }
+            return;
+        };
+        let failures = place.map_or(0, |place| self.pauses.remove(place).failures) + 1;
+        let pause = FIRST_PAUSE
+            .saturating_mul(1 << (failures - 1).min(10))
+            .min(LONGEST_PAUSE);
+        self.pauses.push(Pause {
+            class: class.clone(),
+            capacity,
+            failures,
+            until: Timestamp(now.0 + u64::from(pause)),
+            code: code.to_owned(),
+        });
+    }
+
+    /// What EC2 did not have the last time that it was asked for that class.
+    pub fn pause(&self, class: &ClassName, capacity: Capacity) -> Option<&Pause> {
+        self.pauses
+            .iter()
+            .find(|pause| pause.class == *class && pause.capacity == capacity)
     }
 
     fn fared(&mut self, class: &ClassName, capacity: Capacity, at: Timestamp) -> &mut Fared {
@@ -243,6 +303,10 @@ impl Account {
             recent.refused = recent.refused.saturating_add(fared.refused);
             recent.interrupted = recent.interrupted.saturating_add(fared.interrupted);
             boots.extend(&fared.boots);
+        }
+        if let Some(pause) = self.pause(class, capacity) {
+            recent.paused_for = now.age(pause.until);
+            recent.failures = pause.failures;
         }
         boots.sort_unstable();
         // The smallest that so many in a hundred do not exceed.

@@ -25,6 +25,14 @@ pub struct Rates {
     pub registrations_an_hour: Option<u32>,
 }
 
+impl Rates {
+    /// No limit.
+    pub const UNLIMITED: Self = Self {
+        points_a_minute: None,
+        registrations_an_hour: None,
+    };
+}
+
 impl Default for Rates {
     fn default() -> Self {
         Self {

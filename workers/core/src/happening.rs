@@ -18,8 +18,9 @@ use crate::runner::RunnerPhase;
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "happening")]
 pub enum Happening {
-    /// A message could not be read and is dropped: it would never be readable.
-    MessageDropped {
+    /// A message was put aside for people to look at: it could not be read and never will be, or failed too
+    /// often.
+    MessagePutAside {
         /// The queue's id of it.
         message: String,
         /// What is wrong with it.
@@ -122,6 +123,19 @@ pub enum Happening {
         /// What it does now.
         #[serde(flatten)]
         phase: RunnerPhase,
+    },
+    /// A job's runner went away under it: GitHub ends the job, and a re-run of it is known again.
+    RunnerLost {
+        /// The job.
+        job: JobKey,
+        /// Its runner's name.
+        runner: String,
+        /// Its instance.
+        instance: InstanceId,
+        /// For whom it was counted.
+        scope: ScopeKey,
+        /// Whether EC2 took it back; otherwise it failed or was terminated by somebody.
+        interrupted: bool,
     },
     /// Something went wrong that Stoker mends by itself; nothing is lost.
     Trouble {

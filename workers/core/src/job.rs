@@ -7,6 +7,7 @@ use stoker_intake::{
 
 use crate::class::Classes;
 use crate::ids::{JobKey, ScopeKey};
+use crate::journal::Story;
 use crate::limits::RunnerLevel;
 use crate::ports::JobLookup;
 use crate::time::Timestamp;
@@ -88,6 +89,9 @@ pub struct Job {
     /// Why, the last time.
     #[serde(default)]
     pub last_deferral: Option<String>,
+    /// The records of the journal that tell of it, oldest first.
+    #[serde(default, skip_serializing_if = "Story::is_empty")]
+    pub story: Story,
     /// When it ended; tombstones are forgotten four days later.
     pub ended_at: Option<Timestamp>,
     /// How often the item was written; 0: never.
@@ -132,6 +136,7 @@ impl Job {
             denials: 0,
             deferrals: 0,
             last_deferral: None,
+            story: Story::default(),
             ended_at: None,
             revision: 0,
         }

@@ -25,6 +25,7 @@ pub mod happening;
 pub mod ids;
 pub mod intent;
 pub mod job;
+pub mod journal;
 pub mod limits;
 pub mod plan;
 pub mod policy_folder;

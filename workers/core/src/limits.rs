@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::budget::Rates;
 use crate::class::Classes;
 use crate::ids::{Deployment, RunnerNames};
 
@@ -48,7 +49,24 @@ pub struct Operation {
     pub jobs_shown: usize,
     /// The other limits.
     pub guards: Guards,
+    /// How often GitHub may be asked, by all acts together.
+    pub rates: Rates,
+    /// The most runners that all scopes may have together; none: no limit.
+    pub deployment_maximum: Option<u32>,
+    /// EC2's error codes for which an on-demand launch follows at once where spot instances were wanted and
+    /// the class offers both; empty: it never does.
+    pub spot_fallback: Vec<String>,
 }
+
+/// The codes of [`Operation::spot_fallback`] where the operator names none: EC2 has no spot capacity, or
+/// the account may have no more of it.
+pub const SPOT_FALLBACK: [&str; 5] = [
+    "InsufficientInstanceCapacity",
+    "InsufficientCapacity",
+    "MaxSpotInstanceCountExceeded",
+    "SpotMaxPriceTooLow",
+    "UnfulfillableCapacity",
+];
 
 /// Whether jobs of public repositories get runners: a fork's pull request runs a stranger's code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -84,6 +102,9 @@ pub struct Guards {
     pub spend: SpendLimits,
     /// Whether jobs of public repositories get runners.
     pub public_repositories: PublicRepositories,
+    /// After how many failures in a row spot instances are not even tried for a while, and on-demand ones
+    /// launched in their place; none: never.
+    pub spot_failures: Option<u32>,
 }
 
 impl Default for Guards {
@@ -94,6 +115,7 @@ impl Default for Guards {
             registrations_per_decision: REGISTRATIONS_A_MINUTE,
             spend: SpendLimits::default(),
             public_repositories: PublicRepositories::Refused,
+            spot_failures: Some(3),
         }
     }
 }

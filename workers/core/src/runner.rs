@@ -82,6 +82,10 @@ pub struct Runner {
     /// The job that it has, or had last.
     #[serde(default)]
     pub last_job: Option<JobKey>,
+    /// Who registers it: each act that takes it up after another died has a number of its own, and only the
+    /// last one may write its configuration.
+    #[serde(default)]
+    pub attempt: u32,
     /// How often the item was written; 0: never.
     #[serde(default)]
     pub revision: u64,

@@ -3,21 +3,23 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use reqwest::Method;
+use reqwest::{Method, Response};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 use stoker_core::boot::Registration;
-use stoker_core::ports::{Clock, GitHub, GitHubError, JobLookup, RegistrationTarget, RunnerSpec};
+use stoker_core::ports::{
+    Clock, GitHub, GitHubError, JobLookup, RegisteredRunner, RegistrationTarget, Removed,
+    RunnerSpec,
+};
 use stoker_core::situation::ScopeName;
 use stoker_intake::JobId;
 
 use crate::credentials::{Credentials, KeyRing};
 use crate::endpoints::Endpoints;
-use crate::error::{Error, Purpose};
-use crate::http::{Ask, Http, Repeat};
+use crate::error::Error;
+use crate::http::{self, Ask, Http, Repeat};
 use crate::installations::Installations;
 use crate::jobs;
-use crate::runners::{Answer, Registering};
+use crate::runners::{Answer, Asking, Listed, removed};
 
 /// A GitHub App at one GitHub. Clones share connections and tokens.
 #[derive(Clone)]
@@ -42,29 +44,40 @@ impl App {
         })
     }
 
-    /// Asks as the installation that serves the target. A token that GitHub refuses is replaced once:
-    /// it was revoked, and a refused request did nothing.
+    /// Asks as the installation that serves the target, and reads the answer.
     async fn ask<T: DeserializeOwned>(
         &self,
         target: &RegistrationTarget,
-        request: &Request<'_>,
+        asking: &Asking,
     ) -> Result<T, Error> {
+        http::read(self.answered(target, asking).await?).await
+    }
+
+    /// Asks as the installation that serves the target. A token that GitHub refuses is replaced once: it
+    /// was revoked, and a refused request did nothing.
+    async fn answered(
+        &self,
+        target: &RegistrationTarget,
+        asking: &Asking,
+    ) -> Result<Response, Error> {
+        let path: Vec<&str> = asking.path.iter().map(String::as_str).collect();
+        let mut url = self.installations.endpoints.api(&path);
+        if let Some((name, value)) = &asking.query {
+            url.query_pairs_mut().append_pair(name, value);
+        }
         let mut again = true;
         loop {
             let token = self.installations.token(target).await?;
-            let answer = self
-                .installations
-                .http
-                .ask(&Ask {
-                    method: request.method.clone(),
-                    url: self.installations.endpoints.api(request.path),
-                    body: request.body,
-                    bearer: Some(token.installation),
-                    token: &token.secret,
-                    purpose: request.purpose,
-                    repeat: request.repeat,
-                })
-                .await;
+            let ask = Ask {
+                method: asking.method.clone(),
+                url: url.clone(),
+                body: asking.body.as_ref(),
+                bearer: Some(token.installation),
+                token: &token.secret,
+                purpose: asking.purpose,
+                repeat: asking.repeat,
+            };
+            let answer = self.installations.http.answered(&ask).await;
             match answer {
                 Err(error) if error.status() == Some(401) => {
                     self.installations.refused(&token);
@@ -79,15 +92,6 @@ impl App {
     }
 }
 
-/// What is asked as an installation.
-struct Request<'a> {
-    method: Method,
-    path: &'a [&'a str],
-    body: Option<&'a Value>,
-    purpose: Purpose,
-    repeat: Repeat,
-}
-
 #[async_trait]
 impl GitHub for App {
     async fn job(
@@ -98,19 +102,16 @@ impl GitHub for App {
         job: JobId,
     ) -> Result<JobLookup, GitHubError> {
         let id = job.to_string();
-        let answer = self
-            .ask(
-                target,
-                &Request {
-                    method: Method::GET,
-                    path: &["repos", owner, repository, "actions", "jobs", &id],
-                    body: None,
-                    purpose: jobs::LOOKING_UP,
-                    repeat: Repeat::Harmless,
-                },
-            )
-            .await;
-        jobs::lookup(answer)
+        let path = ["repos", owner, repository, "actions", "jobs", &id];
+        let asking = Asking {
+            method: Method::GET,
+            path: path.map(str::to_owned).to_vec(),
+            query: None,
+            body: None,
+            purpose: jobs::LOOKING_UP,
+            repeat: Repeat::Harmless,
+        };
+        jobs::lookup(self.ask(target, &asking).await)
             .map_err(|error| error.during(format!("look up job {job} of {owner}/{repository}")))
     }
 
@@ -119,23 +120,33 @@ impl GitHub for App {
         target: &RegistrationTarget,
         runner: &RunnerSpec,
     ) -> Result<Registration, GitHubError> {
-        let registering = Registering::new(&target.scope, runner);
-        let path: Vec<&str> = registering.path.iter().map(String::as_str).collect();
-        let answer: Result<Answer, Error> = self
-            .ask(
-                target,
-                &Request {
-                    method: Method::POST,
-                    path: &path,
-                    body: registering.body.as_ref(),
-                    purpose: registering.purpose,
-                    repeat: registering.repeat,
-                },
-            )
+        let answer = self
+            .ask(target, &Asking::to_register(&target.scope, runner))
             .await;
-        answer.map(Registration::from).map_err(|error| {
-            error.during(format!("register {} with {}", runner.name, target.scope))
-        })
+        answer
+            .map(|answer: Answer| Registration::from(answer))
+            .map_err(|error| {
+                error.during(format!("register {} with {}", runner.name, target.scope))
+            })
+    }
+
+    async fn runner(
+        &self,
+        target: &RegistrationTarget,
+        name: &str,
+    ) -> Result<Option<RegisteredRunner>, GitHubError> {
+        let listed: Result<Listed, Error> = self
+            .ask(target, &Asking::by_name(&target.scope, name))
+            .await;
+        listed
+            .map(|listed| listed.named(name))
+            .map_err(|error| error.during(format!("look up the runner {name}")))
+    }
+
+    async fn remove(&self, target: &RegistrationTarget, id: u64) -> Result<Removed, GitHubError> {
+        let asking = Asking::to_remove(&target.scope, id);
+        removed(self.answered(target, &asking).await.map(drop))
+            .map_err(|error| error.during(format!("remove the runner {id} of {}", target.scope)))
     }
 
     fn page(&self, scope: &ScopeName) -> String {

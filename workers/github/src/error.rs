@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use stoker_core::ports::GitHubError;
+use stoker_core::ports::{GitHubError, GitHubFault};
 use stoker_core::time::Timestamp;
 use thiserror::Error;
 
@@ -159,6 +159,25 @@ impl Error {
         GitHubError {
             what: what.into(),
             problem: self.to_string(),
+            fault: self.fault(),
+        }
+    }
+
+    fn fault(&self) -> GitHubFault {
+        match self {
+            Self::LeftAlone { until, .. } => GitHubFault::Limited { until: *until },
+            // The same limit holds for who wants a token for it.
+            Self::NoToken { cause, .. } => match cause.fault() {
+                limited @ GitHubFault::Limited { .. } => limited,
+                _ => GitHubFault::Refused,
+            },
+            Self::AnswerLost { .. } | Self::Unreadable { .. } => GitHubFault::Unknown,
+            Self::Refused { refusal, .. } => match refusal.status {
+                409 => GitHubFault::Conflict,
+                500.. => GitHubFault::Unknown,
+                _ => GitHubFault::Refused,
+            },
+            Self::NoKey(_) | Self::Unreachable { .. } => GitHubFault::Refused,
         }
     }
 }

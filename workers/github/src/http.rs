@@ -110,18 +110,11 @@ impl Http {
 
     /// Asks, and reads the answer.
     pub(crate) async fn ask<T: DeserializeOwned>(&self, ask: &Ask<'_>) -> Result<T, Error> {
-        let response = self.patiently(ask).await?;
-        let body = response.bytes().await.map_err(|error| Error::AnswerLost {
-            problem: causes(&error),
-        })?;
-        // serde's words tell line and column of the answer, never its text.
-        serde_json::from_slice(&body).map_err(|error| Error::Unreadable {
-            problem: format!("{:?} error in line {}", error.classify(), error.line()),
-        })
+        read(self.answered(ask).await?).await
     }
 
-    /// At most two attempts: the second where the first did nothing, or may be repeated.
-    async fn patiently(&self, ask: &Ask<'_>) -> Result<Response, Error> {
+    /// Asks. At most two attempts: the second where the first did nothing, or may be repeated.
+    pub(crate) async fn answered(&self, ask: &Ask<'_>) -> Result<Response, Error> {
         let error = match self.attempt(ask).await {
             Ok(response) => return Ok(response),
             Err(error) => error,
@@ -208,6 +201,17 @@ impl Http {
             refusal,
         })
     }
+}
+
+/// Reads an answer.
+pub(crate) async fn read<T: DeserializeOwned>(response: Response) -> Result<T, Error> {
+    let body = response.bytes().await.map_err(|error| Error::AnswerLost {
+        problem: causes(&error),
+    })?;
+    // serde's words tell line and column of the answer, never its text.
+    serde_json::from_slice(&body).map_err(|error| Error::Unreadable {
+        problem: format!("{:?} error in line {}", error.classify(), error.line()),
+    })
 }
 
 async fn refusal(status: StatusCode, headers: &HeaderMap, response: Response) -> Refusal {

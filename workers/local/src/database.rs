@@ -8,10 +8,11 @@ use rusqlite::{Connection, TransactionBehavior};
 use thiserror::Error;
 
 /// What makes each version of the tables of the one before it. A step that was released never changes.
-const STEPS: [(i64, &str); 3] = [
+const STEPS: [(i64, &str); 4] = [
     (1, include_str!("schema/1.sql")),
     (2, include_str!("schema/2.sql")),
     (3, include_str!("schema/3.sql")),
+    (4, include_str!("schema/4.sql")),
 ];
 
 /// The version of the tables, in SQLite's `user_version`.

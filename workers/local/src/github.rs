@@ -9,7 +9,9 @@ use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
 use stoker_core::boot::Registration;
 use stoker_core::limits::RunnerMode;
-use stoker_core::ports::{GitHub, GitHubError, JobLookup, RegistrationTarget, RunnerSpec};
+use stoker_core::ports::{
+    GitHub, GitHubError, JobLookup, RegisteredRunner, RegistrationTarget, Removed, RunnerSpec,
+};
 use stoker_core::situation::ScopeName;
 use stoker_intake::JobId;
 
@@ -83,6 +85,19 @@ impl GitHub for SimulatedGitHub {
             }
             RunnerMode::Persistent => Registration::Persistent(made_up.to_uppercase().into()),
         })
+    }
+
+    /// Registrations are worth nothing here, so nobody is ever registered before its instance is up.
+    async fn runner(
+        &self,
+        _target: &RegistrationTarget,
+        _name: &str,
+    ) -> Result<Option<RegisteredRunner>, GitHubError> {
+        Ok(None)
+    }
+
+    async fn remove(&self, _target: &RegistrationTarget, _id: u64) -> Result<Removed, GitHubError> {
+        Ok(Removed::Unknown)
     }
 
     fn page(&self, scope: &ScopeName) -> String {

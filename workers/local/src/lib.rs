@@ -6,7 +6,7 @@
 //!
 //! In reading order: [`ledger`] (SQLite), [`queue`] (the intake queue and the act queue, as far as SQS's
 //! semantics matter), [`folder`] (policies: what people upload, and what is published), [`signer`],
-//! [`fleet`] (simulated instances), [`configurations`], [`github`] (simulated), [`clock`], and
+//! [`journal`], [`fleet`] (simulated instances), [`configurations`], [`github`] (simulated), [`clock`], and
 //! [`embedded`], which wires them to one control plane.
 
 pub mod clock;
@@ -16,6 +16,7 @@ pub mod embedded;
 pub mod fleet;
 pub mod folder;
 pub mod github;
+pub mod journal;
 pub mod ledger;
 pub mod queue;
 pub mod signer;
@@ -27,6 +28,7 @@ pub use embedded::{Embedded, EmbeddedError, EmbeddedSettings};
 pub use fleet::{FleetEvent, SimulatedFleet, SimulatedFleetSettings};
 pub use folder::{FolderPolicies, FolderUploads};
 pub use github::{SimulatedGitHub, UnknownJobs};
+pub use journal::FolderJournal;
 pub use ledger::SqliteLedger;
 pub use queue::{ActsInProcess, IntakeQueue};
 pub use signer::{LocalSigner, LocalSignerError};

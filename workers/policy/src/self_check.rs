@@ -186,14 +186,7 @@ fn situation_with(jobs: usize, runners: usize, more: &[String]) -> Situation {
             .collect(),
         pending,
         pending_unseen: 0,
-        headroom: Headroom {
-            runners_maximum: 5_000 + count(runners.len()),
-            runners_left: 5_000,
-            launches_left: 5_000,
-            registrations_left: 5_000,
-            registrations_reset: 0,
-            spend_left: None,
-        },
+        headroom: headroom(count(runners.len())),
         runners,
         spend: Spend {
             this_hour: 1.5,
@@ -251,5 +244,18 @@ pub fn distribution(releases: usize) -> Distribution {
             })
             .collect(),
         minimum_version: None,
+    }
+}
+
+/// Room for thousands more.
+fn headroom(runners: u32) -> Headroom {
+    Headroom {
+        deployment_left: u32::MAX,
+        runners_maximum: 5_000 + runners,
+        runners_left: 5_000,
+        launches_left: 5_000,
+        registrations_left: 5_000,
+        registrations_reset: 0,
+        spend_left: None,
     }
 }

@@ -7,23 +7,30 @@ use std::time::SystemTime;
 use anyhow::Context as _;
 use async_trait::async_trait;
 use stoker_aws::{
-    ClientSettings, Clients, DynamoLedger, Ec2Fleet, Parameters, S3Policies, SqsActs,
-    SsmConfigurations,
+    ClientSettings, Clients, DynamoLedger, Ec2Fleet, Parameters, S3Journal, S3Policies, SqsActs,
+    SqsMessages, SsmConfigurations,
 };
 use stoker_core::control::{Control, Ports};
-use stoker_core::ports::Clock;
+use stoker_core::journal::Recorder;
+use stoker_core::ports::{Clock, Reporter};
 use stoker_github::{App, AppCredentials, Credentials, CredentialsError};
 use stoker_lambda::SystemClock;
 use stoker_policy::PolicyHost;
 
+use crate::batch::Handler;
+use crate::invocation::Function;
 use crate::report::Lines;
 use crate::settings::Settings;
 
-/// The control plane over AWS and GitHub. Only what policies are active is asked for already.
-pub(crate) async fn control(settings: Settings, reporter: Lines) -> anyhow::Result<Control> {
+/// The Lambda's function over AWS and GitHub. Only what policies are active is asked for already.
+pub(crate) async fn function(settings: Settings) -> anyhow::Result<Function> {
     let clients = Clients::load(&ClientSettings::default()).await;
     let deployment = settings.operation.deployment.clone();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let lines = Lines::new(&deployment);
+    let recorder = Arc::new(Recorder::new(Arc::new(lines.clone())));
+    let journal = S3Journal::new(clients.s3.clone(), settings.journal_bucket)
+        .prefix(&settings.journal_prefix);
     let store =
         S3Policies::new(clients.s3, settings.policies_bucket).prefix(&settings.policies_prefix);
     let decider = PolicyHost::new(Arc::new(store), settings.trust, settings.policies)
@@ -42,7 +49,13 @@ pub(crate) async fn control(settings: Settings, reporter: Lines) -> anyhow::Resu
     if let Some(key) = settings.kms_key {
         configurations = configurations.kms_key(key);
     }
-    Ok(Control::new(
+    let queues = SqsMessages::new(
+        clients.sqs.clone(),
+        [settings.intake_queue_url, settings.act_queue_url.clone()],
+        settings.dead_letter_queue_url,
+    );
+    let reporter: Arc<dyn Reporter> = Arc::<Recorder>::clone(&recorder);
+    let control = Control::new(
         settings.operation,
         Ports {
             ledger: Arc::new(DynamoLedger::new(clients.dynamodb, settings.ledger_table)),
@@ -52,10 +65,16 @@ pub(crate) async fn control(settings: Settings, reporter: Lines) -> anyhow::Resu
             acts: Arc::new(SqsActs::new(clients.sqs, settings.act_queue_url)),
             decider: Arc::new(decider),
             clock,
-            reporter: Arc::new(reporter),
+            reporter: Arc::clone(&reporter),
         },
     )
-    .acting_as(RandomState::new().hash_one(SystemTime::now())))
+    .acting_as(RandomState::new().hash_one(SystemTime::now()));
+    Ok(Function {
+        handler: Handler::new(control, Arc::new(queues), reporter, settings.most_receives),
+        recorder,
+        journal: Arc::new(journal),
+        lines,
+    })
 }
 
 /// The GitHub App's credentials in SSM.

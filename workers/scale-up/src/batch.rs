@@ -4,27 +4,31 @@
 //! are lanes, and so are the requests to act on one scope; every other message has a lane of its own.
 //! Each message fails alone, except in a group, where those behind a failed one fail with it: handled
 //! before it, they would be out of order.
+//!
+//! What fails comes again within seconds, not when SQS's visibility time is over; what fails for good is
+//! put aside with its reason.
 
 use std::collections::HashMap;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use futures::{FutureExt as _, StreamExt as _, stream};
-use lambda_runtime::LambdaEvent;
 use stoker_core::control::{Acted, Control, ControlError};
 use stoker_core::happening::Happening;
-use stoker_core::ids::ScopeKey;
-use stoker_core::ports::Reporter;
+use stoker_core::ids::{InstanceId, ScopeKey};
+use stoker_core::ports::{Clock as _, Reporter};
+use stoker_core::runner::RunnerNews;
 use stoker_core::situation::Trigger;
-use stoker_core::time::Timestamp;
 use stoker_intake::JobEvent;
+use stoker_lambda::SystemClock;
 use tokio::time::Instant;
 
 use crate::event::{BatchResponse, Record, SqsEvent};
-use crate::message::{Message, Unreadable};
-use crate::report::{Lines, REQUEST};
+use crate::message::{InstanceEvent, Message, Unreadable};
+use crate::queues::Queues;
 
 /// How many lanes run at the same time: an SQS batch is mostly 10, and the ledger takes more.
 const LANES_AT_ONCE: usize = 16;
@@ -33,14 +37,36 @@ const LANES_AT_ONCE: usize = 16;
 /// the rest is not counted as done or lost.
 const MARGIN: Duration = Duration::from_millis(2_500);
 
-/// The two entries of the control plane.
+/// The longest pause before a message that failed is delivered again, in seconds. The first is two seconds,
+/// each further one twice as long.
+const LONGEST_PAUSE: u32 = 60;
+
+/// How often a request to act comes back to its queue because not all could be done; after that the tick
+/// takes care of its scope, and other requests for it need not wait behind it.
+const ACTS_IN_QUEUE: u32 = 5;
+
+/// The entries of the control plane.
 #[async_trait]
 pub(crate) trait Steer: Send + Sync {
     /// Makes an event part of the ledger.
     async fn fold(&self, event: &JobEvent) -> Result<(), ControlError>;
 
+    /// Makes news of an instance part of the ledger; `event` tells it from others.
+    async fn fold_instance(
+        &self,
+        instance: &InstanceId,
+        news: &RunnerNews,
+        event: &str,
+    ) -> Result<(), ControlError>;
+
     /// Acts on a scope.
     async fn act(&self, scope: ScopeKey, trigger: Trigger) -> Result<Acted, ControlError>;
+
+    /// Has a scope acted on in so many seconds.
+    async fn act_later(&self, scope: ScopeKey, seconds: u32) -> Result<(), ControlError>;
+
+    /// Asks for acts on all that is due.
+    async fn tick(&self) -> Result<(), ControlError>;
 }
 
 #[async_trait]
@@ -49,28 +75,76 @@ impl Steer for Control {
         Control::fold(self, event).await.map(|_folded| ())
     }
 
+    async fn fold_instance(
+        &self,
+        instance: &InstanceId,
+        news: &RunnerNews,
+        event: &str,
+    ) -> Result<(), ControlError> {
+        Control::fold_instance(self, instance, news, event)
+            .await
+            .map(|_ours| ())
+    }
+
     async fn act(&self, scope: ScopeKey, trigger: Trigger) -> Result<Acted, ControlError> {
         Control::act(self, scope, trigger).await
+    }
+
+    async fn act_later(&self, scope: ScopeKey, seconds: u32) -> Result<(), ControlError> {
+        Control::act_later(self, scope, seconds).await
+    }
+
+    async fn tick(&self) -> Result<(), ControlError> {
+        Control::tick(self).await.map(|_ticked| ())
     }
 }
 
 /// What the Lambda runs.
 pub(crate) struct Handler<S> {
     steer: S,
-    reporter: Lines,
+    queues: Arc<dyn Queues>,
+    reporter: Arc<dyn Reporter>,
+    /// How often a message may be delivered before it is put aside.
+    most_receives: u32,
 }
 
 /// What is to be done for one message.
 enum Task {
     Fold(Box<JobEvent>),
+    Instance(InstanceEvent),
     Act(ScopeKey, Trigger),
     /// It stays in its queue, and why.
     Keep(String),
+    /// Nobody will ever be able to read it, and why.
+    PutAside(String),
 }
 
 struct Item {
-    id: String,
+    record: Record,
     task: Task,
+}
+
+/// What became of a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Fate {
+    Done,
+    /// It is to come again.
+    Again(Why),
+    /// It is to be put aside, with this reason.
+    Aside(String),
+}
+
+/// Why a message is to come again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Why {
+    /// It failed.
+    Failed(String),
+    /// Not all could be done now: in so many seconds, more may be.
+    Waits(u32),
+    /// The Lambda's time ran out, or what is before it in its group comes again: it did nothing wrong.
+    Unheard,
+    /// A newer Stoker is to read it.
+    Newer,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -81,116 +155,203 @@ enum Lane {
 }
 
 impl<S: Steer> Handler<S> {
-    pub(crate) fn new(steer: S, reporter: Lines) -> Self {
-        Self { steer, reporter }
+    pub(crate) fn new(
+        steer: S,
+        queues: Arc<dyn Queues>,
+        reporter: Arc<dyn Reporter>,
+        most_receives: u32,
+    ) -> Self {
+        Self {
+            steer,
+            queues,
+            reporter,
+            most_receives,
+        }
     }
 
-    /// Handles an invocation, and stops in time.
-    pub(crate) async fn invoked(
-        &self,
-        event: LambdaEvent<SqsEvent>,
-    ) -> Result<BatchResponse, lambda_runtime::Error> {
-        let deadline = event.context.deadline();
+    /// Handles a batch, and stops before the Lambda's time is over at `deadline`. Which messages are to be
+    /// delivered again.
+    pub(crate) async fn invoked(&self, event: SqsEvent, deadline: SystemTime) -> BatchResponse {
         let left = deadline
             .duration_since(SystemTime::now())
             .unwrap_or_default();
         let until = Instant::now() + left.saturating_sub(MARGIN);
-        let work = self.handle(event.payload, until);
-        Ok(REQUEST.scope(event.context.request_id, work).await)
+        self.handle(event, until).await
+    }
+
+    /// Asks for acts on all that is due.
+    ///
+    /// # Errors
+    /// If that could not be done: the next tick does it.
+    pub(crate) async fn tick(&self) -> Result<(), ControlError> {
+        self.steer.tick().await
     }
 
     /// Handles a batch until then. Which messages are to be delivered again.
     async fn handle(&self, event: SqsEvent, until: Instant) -> BatchResponse {
-        let lanes = self.lanes(event.records);
-        let failed: Vec<Vec<String>> = stream::iter(
-            lanes
-                .into_iter()
-                .map(|(lane, items)| self.run(lane, items, until)),
-        )
-        .buffer_unordered(LANES_AT_ONCE)
-        .collect()
-        .await;
+        let mut running = Vec::new();
+        for (lane, items) in lanes(event.records) {
+            running.push(self.run(lane, items, until).boxed());
+        }
+        let fates: Vec<Vec<(Record, Fate)>> = stream::iter(running)
+            .buffer_unordered(LANES_AT_ONCE)
+            .collect()
+            .await;
+        let mut failed = Vec::new();
+        for (record, fate) in fates.into_iter().flatten() {
+            failed.push(self.settle(record, fate).boxed());
+        }
+        let failed: Vec<Option<String>> = stream::iter(failed)
+            .buffer_unordered(LANES_AT_ONCE)
+            .collect()
+            .await;
         failed.into_iter().flatten().collect()
     }
 
-    /// Sorts messages into lanes; those that can't be read go no further.
-    fn lanes(&self, records: Vec<Record>) -> Vec<(Lane, Vec<Item>)> {
-        let mut lanes: Vec<(Lane, Vec<Item>)> = Vec::new();
-        let mut places: HashMap<Lane, usize> = HashMap::new();
-        for (place, record) in records.into_iter().enumerate() {
-            let task = match Message::read(&record.body) {
-                Ok(Message::Fold(event)) => Task::Fold(event),
-                Ok(Message::Act(scope, trigger)) => Task::Act(scope, trigger),
-                Err(error @ Unreadable::Newer(_)) => Task::Keep(error.to_string()),
-                Err(Unreadable::Malformed(problem)) => {
-                    self.drop_message(record.id, problem);
-                    continue;
-                }
-            };
-            let lane = match (record.attributes.group, &task) {
-                (Some(group), _) => Lane::Group(group),
-                (None, Task::Act(scope, _)) => Lane::Scope(*scope),
-                (None, _) => Lane::Alone(place),
-            };
-            let place = *places.entry(lane.clone()).or_insert_with(|| {
-                lanes.push((lane, Vec::new()));
-                lanes.len() - 1
-            });
-            lanes[place].1.push(Item {
-                id: record.id,
-                task,
-            });
-        }
-        lanes
-    }
-
-    fn drop_message(&self, message: String, problem: String) {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        let now = Timestamp(now.map_or(0, |since| since.as_secs()));
-        self.reporter
-            .report(now, &Happening::MessageDropped { message, problem });
-    }
-
-    /// Handles the messages of a lane in their order. The ids of those that are to come again.
-    async fn run(&self, lane: Lane, items: Vec<Item>, until: Instant) -> Vec<String> {
+    /// Handles the messages of a lane in their order.
+    async fn run(&self, lane: Lane, items: Vec<Item>, until: Instant) -> Vec<(Record, Fate)> {
         let ordered = matches!(lane, Lane::Group(_));
-        let mut acted: HashMap<ScopeKey, bool> = HashMap::new();
-        let mut failed = Vec::new();
-        for item in items {
-            if ordered && !failed.is_empty() {
-                failed.push(item.id);
+        let mut acted: HashMap<ScopeKey, Fate> = HashMap::new();
+        let mut fates = Vec::new();
+        let mut blocked = false;
+        for Item { record, task } in items {
+            if ordered && blocked {
+                fates.push((record, Fate::Again(Why::Unheard)));
                 continue;
             }
-            let done = match &item.task {
+            let fate = match &task {
                 Task::Fold(event) => {
                     let work = async { self.steer.fold(event).await.map(|()| Acted::Done) };
-                    attempt(&item.id, until, work).await
+                    attempt(&record.id, until, work).await
                 }
+                Task::Instance(event) => attempt(&record.id, until, self.hear(event)).await,
                 // One act sees everything that was folded before any of the requests was made.
                 Task::Act(scope, trigger) => {
-                    if let Some(&done) = acted.get(scope) {
-                        done
+                    if let Some(fate) = acted.get(scope) {
+                        fate.clone()
                     } else {
                         let act = self.steer.act(*scope, *trigger);
-                        let done = attempt(&item.id, until, act).await;
-                        acted.insert(*scope, done);
-                        done
+                        let fate = attempt(&record.id, until, act).await;
+                        let fate = self.or_later(*scope, &record, fate).await;
+                        acted.insert(*scope, fate.clone());
+                        fate
                     }
                 }
                 Task::Keep(problem) => {
-                    tracing::error!(message_id = item.id, problem, "a message is kept");
-                    false
+                    tracing::error!(message_id = record.id, problem, "a message is kept");
+                    Fate::Again(Why::Newer)
                 }
+                Task::PutAside(problem) => Fate::Aside(problem.clone()),
             };
-            if !done {
-                failed.push(item.id);
+            blocked |= matches!(fate, Fate::Again(_));
+            fates.push((record, fate));
+        }
+        fates
+    }
+
+    async fn hear(&self, event: &InstanceEvent) -> Result<Acted, ControlError> {
+        if let Some(news) = &event.news {
+            self.steer
+                .fold_instance(&event.instance, news, &event.id)
+                .await?;
+        }
+        Ok(Acted::Done)
+    }
+
+    /// A request that waits for others' capacity again and again leaves its queue: the tick asks anew.
+    async fn or_later(&self, scope: ScopeKey, record: &Record, fate: Fate) -> Fate {
+        let Fate::Again(Why::Waits(seconds)) = fate else {
+            return fate;
+        };
+        if record.receives() < ACTS_IN_QUEUE && seconds <= LONGEST_PAUSE {
+            return fate;
+        }
+        match self.steer.act_later(scope, seconds).await {
+            Ok(()) => Fate::Done,
+            Err(error) => Fate::Again(Why::Failed(error.to_string())),
+        }
+    }
+
+    /// Sees to it that a message comes again when it should, or is put aside. Its id, if it is to stay.
+    async fn settle(&self, record: Record, fate: Fate) -> Option<String> {
+        let why = match fate {
+            Fate::Done => return None,
+            Fate::Aside(reason) => return self.put_aside(record, &reason).await,
+            Fate::Again(why) => why,
+        };
+        let pause = (1_u32 << record.receives().min(10)).min(LONGEST_PAUSE);
+        let seconds = match &why {
+            Why::Failed(reason) if record.receives() >= self.most_receives => {
+                let receives = record.receives();
+                let reason = format!("it failed {receives} times, the last time because: {reason}");
+                return self.put_aside(record, &reason).await;
+            }
+            Why::Waits(seconds) => (*seconds).min(LONGEST_PAUSE),
+            Why::Failed(_) | Why::Newer => pause,
+            Why::Unheard => 1,
+        };
+        if let Err(problem) = self.queues.delay(&record, seconds).await {
+            tracing::warn!(
+                message_id = record.id,
+                problem,
+                "a message comes again only when its visibility time is over"
+            );
+        }
+        Some(record.id)
+    }
+
+    async fn put_aside(&self, record: Record, reason: &str) -> Option<String> {
+        match self.queues.put_aside(&record, reason).await {
+            Ok(()) => {
+                self.reporter.report(
+                    SystemClock.now(),
+                    &Happening::MessagePutAside {
+                        message: record.id,
+                        problem: reason.to_owned(),
+                    },
+                );
+                None
+            }
+            Err(problem) => {
+                tracing::error!(
+                    message_id = record.id,
+                    reason,
+                    problem,
+                    "a message could not be put aside, and stays in its queue"
+                );
+                Some(record.id)
             }
         }
-        failed
     }
 }
 
-/// Does the work of a message, if there is time for it. Whether it is done.
+/// Sorts messages into lanes.
+fn lanes(records: Vec<Record>) -> Vec<(Lane, Vec<Item>)> {
+    let mut lanes: Vec<(Lane, Vec<Item>)> = Vec::new();
+    let mut places: HashMap<Lane, usize> = HashMap::new();
+    for (place, record) in records.into_iter().enumerate() {
+        let task = match Message::read(&record.body) {
+            Ok(Message::Fold(event)) => Task::Fold(event),
+            Ok(Message::Act(scope, trigger)) => Task::Act(scope, trigger),
+            Ok(Message::Instance(event)) => Task::Instance(event),
+            Err(error @ Unreadable::Newer(_)) => Task::Keep(error.to_string()),
+            Err(Unreadable::Malformed(problem)) => Task::PutAside(problem),
+        };
+        let lane = match (&record.attributes.group, &task) {
+            (Some(group), _) => Lane::Group(group.clone()),
+            (None, Task::Act(scope, _)) => Lane::Scope(*scope),
+            (None, _) => Lane::Alone(place),
+        };
+        let place = *places.entry(lane.clone()).or_insert_with(|| {
+            lanes.push((lane, Vec::new()));
+            lanes.len() - 1
+        });
+        lanes[place].1.push(Item { record, task });
+    }
+    lanes
+}
+
+/// Does the work of a message, if there is time for it.
 ///
 /// Work that the deadline cuts off is like work of a process that died: what it saved is taken up
 /// again.
@@ -198,21 +359,27 @@ async fn attempt(
     id: &str,
     until: Instant,
     work: impl Future<Output = Result<Acted, ControlError>>,
-) -> bool {
-    let later = |why: &str| {
+) -> Fate {
+    let failed = |why: String| {
         tracing::warn!(message_id = id, "{why}; the message is delivered again");
-        false
+        Fate::Again(Why::Failed(why))
     };
     if Instant::now() >= until {
-        return later("no time is left for it");
+        tracing::warn!(
+            message_id = id,
+            "no time is left for a message: it is delivered again"
+        );
+        return Fate::Again(Why::Unheard);
     }
     let contained = AssertUnwindSafe(work).catch_unwind();
     match tokio::time::timeout_at(until, contained).await {
-        Ok(Ok(Ok(Acted::Done))) => true,
-        Ok(Ok(Ok(Acted::TryAgain))) => later("not all of it could be done now"),
-        Ok(Ok(Err(error))) => later(&error.to_string()),
-        Ok(Err(_panic)) => later("it ran into a fault of Stoker's own (see the panic above)"),
-        Err(_elapsed) => later("the Lambda's time ran out"),
+        Ok(Ok(Ok(Acted::Done))) => Fate::Done,
+        Ok(Ok(Ok(Acted::TryAgain { after }))) => Fate::Again(Why::Waits(after)),
+        Ok(Ok(Err(error))) => failed(error.to_string()),
+        Ok(Err(_panic)) => {
+            failed("it ran into a fault of Stoker's own (see the panic in the log)".to_owned())
+        }
+        Err(_elapsed) => failed("the Lambda's time ran out".to_owned()),
     }
 }
 

@@ -2,6 +2,27 @@
 
 use serde::{Deserialize, Serialize};
 
+/// What the Lambda is invoked with.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Invocation {
+    /// Messages of a queue.
+    Batch(SqsEvent),
+    /// The schedule: `{"task":"tick"}`.
+    Task {
+        /// What is to be done.
+        task: Task,
+    },
+}
+
+/// What can be asked of the Lambda besides handling messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Task {
+    /// Asking for acts on all that is due.
+    Tick,
+}
+
 /// A batch of messages of one queue.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct SqsEvent {
@@ -11,7 +32,7 @@ pub(crate) struct SqsEvent {
 }
 
 /// A message. Only its envelope is read here: a broken body must not fail the batch that it is in.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 pub(crate) struct Record {
     /// SQS's id of it.
     #[serde(rename = "messageId")]
@@ -19,17 +40,37 @@ pub(crate) struct Record {
     /// The text that was sent.
     #[serde(default)]
     pub(crate) body: String,
+    /// By which this delivery of it is spoken of.
+    #[serde(rename = "receiptHandle", default)]
+    pub(crate) receipt: String,
+    /// The queue's ARN.
+    #[serde(rename = "eventSourceARN", default)]
+    pub(crate) queue: String,
     /// What SQS says about it.
     #[serde(default)]
     pub(crate) attributes: Attributes,
 }
 
 /// What SQS says about a message.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 pub(crate) struct Attributes {
     /// Its group; only messages of a FIFO queue have one.
     #[serde(rename = "MessageGroupId", default)]
     pub(crate) group: Option<String>,
+    /// How often it was delivered, this time included.
+    #[serde(rename = "ApproximateReceiveCount", default)]
+    pub(crate) receives: Option<String>,
+}
+
+impl Record {
+    /// How often it was delivered, this time included; at least 1.
+    pub(crate) fn receives(&self) -> u32 {
+        let count = self.attributes.receives.as_deref();
+        count
+            .and_then(|digits| digits.parse().ok())
+            .unwrap_or(1)
+            .max(1)
+    }
 }
 
 /// Which messages SQS is to deliver again. The event-source mapping heeds it only with

@@ -1,15 +1,18 @@
 //! The scale-up Lambda: messages of the intake queue are folded into the ledger, requests of the act
-//! queue are acted on.
+//! queue are acted on, and the schedule asks for acts on what is due.
 //!
 //! In reading order: [`settings`], what it is told; [`adapters`], what stands behind `stoker-core`'s
-//! ports; [`event`] and [`message`], what SQS hands over; [`batch`], what is done with it; [`report`]
-//! and [`metric`], what is said about it.
+//! ports; [`invocation`], one invocation with its record in the journal; [`event`] and [`message`], what
+//! SQS hands over; [`batch`] and [`queues`], what is done with it; [`report`] and [`metric`], what is said
+//! about it.
 
 mod adapters;
 mod batch;
 mod event;
+mod invocation;
 mod message;
 mod metric;
+mod queues;
 mod report;
 mod settings;
 
@@ -17,8 +20,7 @@ use std::process::ExitCode;
 
 use lambda_runtime::{LambdaEvent, service_fn};
 
-use crate::batch::Handler;
-use crate::event::SqsEvent;
+use crate::event::Invocation;
 use crate::settings::Settings;
 
 #[tokio::main(flavor = "current_thread")]
@@ -35,11 +37,9 @@ async fn main() -> ExitCode {
 
 async fn run() -> anyhow::Result<()> {
     let settings = Settings::read(|name| std::env::var(name).ok())?;
-    let reporter = report::Lines::new(&settings.operation.deployment);
-    let control = adapters::control(settings, reporter.clone()).await?;
-    let handler = Handler::new(control, reporter);
-    lambda_runtime::run(service_fn(|event: LambdaEvent<SqsEvent>| {
-        handler.invoked(event)
+    let function = adapters::function(settings).await?;
+    lambda_runtime::run(service_fn(|event: LambdaEvent<Invocation>| {
+        function.invoked(event)
     }))
     .await
     .map_err(anyhow::Error::from_boxed)

@@ -1,8 +1,9 @@
 //! What a message asks for.
 
 use serde::Deserialize;
-use stoker_core::ids::ScopeKey;
+use stoker_core::ids::{InstanceId, ScopeKey};
 use stoker_core::ports::ActRequest;
+use stoker_core::runner::RunnerNews;
 use stoker_core::situation::Trigger;
 use stoker_intake::{JOB_EVENT_KIND, JobEvent, MessageError};
 use thiserror::Error;
@@ -20,6 +21,19 @@ pub(crate) enum Message {
     Fold(Box<JobEvent>),
     /// That a scope is acted on.
     Act(ScopeKey, Trigger),
+    /// That news of an instance becomes part of the ledger.
+    Instance(InstanceEvent),
+}
+
+/// What EventBridge tells of an instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct InstanceEvent {
+    /// EventBridge's id of the event.
+    pub(crate) id: String,
+    /// Which instance.
+    pub(crate) instance: InstanceId,
+    /// What is new; none: nothing that matters.
+    pub(crate) news: Option<RunnerNews>,
 }
 
 /// Why a message can't be read.
@@ -57,6 +71,7 @@ impl Message {
                 }
             }
             Err(MessageError::OtherKind { found: Some(kind) }) if kind == ACT_KIND => act(body),
+            Err(MessageError::OtherKind { found: None }) if is_of_ec2(body) => instance(body),
             Err(MessageError::OtherKind { found }) => Err(Unreadable::Malformed(match found {
                 Some(kind) => format!(
                     "its kind is {kind:?}, and this Lambda reads {JOB_EVENT_KIND:?} and {ACT_KIND:?}"
@@ -81,6 +96,57 @@ fn act(body: &str) -> Result<Message, Unreadable> {
     }
     let request: ActRequest = serde_json::from_str(body).map_err(malformed)?;
     Ok(Message::Act(request.scope, request.trigger))
+}
+
+/// An event of EC2's, as EventBridge hands it on. Source: "State change events for Amazon EC2 instances"
+/// and "Spot Instance interruption notices" in the EC2 User Guide.
+#[derive(Deserialize)]
+struct Ec2Event {
+    #[serde(default)]
+    id: String,
+    source: String,
+    #[serde(rename = "detail-type")]
+    kind: String,
+    detail: Ec2Detail,
+}
+
+#[derive(Deserialize)]
+struct Ec2Detail {
+    #[serde(rename = "instance-id")]
+    instance: InstanceId,
+    #[serde(default)]
+    state: Option<String>,
+}
+
+/// The only part of an event by which it is told from other messages.
+#[derive(Deserialize)]
+struct Source {
+    source: String,
+}
+
+fn is_of_ec2(body: &str) -> bool {
+    serde_json::from_str::<Source>(body).is_ok_and(|event| event.source == "aws.ec2")
+}
+
+fn instance(body: &str) -> Result<Message, Unreadable> {
+    let event: Ec2Event = serde_json::from_str(body).map_err(|error| {
+        Unreadable::Malformed(format!("it is no event of an EC2 instance: {error}"))
+    })?;
+    debug_assert_eq!(event.source, "aws.ec2");
+    let news = match (event.kind.as_str(), event.detail.state.as_deref()) {
+        ("EC2 Spot Instance Interruption Warning", _) => Some(RunnerNews::Interrupted),
+        // One that was stopped serves no more either: nobody starts it again.
+        (
+            "EC2 Instance State-change Notification",
+            Some("shutting-down" | "terminated" | "stopping" | "stopped"),
+        ) => Some(RunnerNews::Gone),
+        _ => None,
+    };
+    Ok(Message::Instance(InstanceEvent {
+        id: event.id,
+        instance: event.detail.instance,
+        news,
+    }))
 }
 
 #[cfg(test)]
@@ -126,9 +192,39 @@ mod tests {
             r#"{"kind":"job-event","version":0}"#,
             r#"{"kind":"job-event","version":1,"delivery":""}"#,
             r#"{"detail-type":"EC2 Instance State-change Notification"}"#,
+            r#"{"source":"aws.ec2","detail-type":"EC2 Instance State-change Notification"}"#,
+            r#"{"source":"aws.ec2","detail-type":"x","detail":{"instance-id":"none"}}"#,
         ] {
             let told = Message::read(body).unwrap_err();
             assert!(matches!(told, Unreadable::Malformed(_)), "{body}: {told}");
         }
+    }
+
+    fn of_ec2(kind: &str, state: &str) -> Option<RunnerNews> {
+        let body = serde_json::json!({
+            "version": "0", "id": "e-1", "source": "aws.ec2", "detail-type": kind,
+            "detail": {"instance-id": "i-0abc", "state": state, "instance-action": "terminate"},
+        });
+        match Message::read(&body.to_string()).unwrap() {
+            Message::Instance(event) => {
+                assert_eq!(event.instance.as_str(), "i-0abc");
+                event.news
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn ec2_s_events_are_read() {
+        let change = "EC2 Instance State-change Notification";
+        for state in ["shutting-down", "terminated", "stopping", "stopped"] {
+            assert_eq!(of_ec2(change, state), Some(RunnerNews::Gone));
+        }
+        for state in ["pending", "running"] {
+            assert_eq!(of_ec2(change, state), None);
+        }
+        let warning = "EC2 Spot Instance Interruption Warning";
+        assert_eq!(of_ec2(warning, ""), Some(RunnerNews::Interrupted));
+        assert_eq!(of_ec2("EC2 Instance Rebalance Recommendation", ""), None);
     }
 }

@@ -7,7 +7,7 @@ use stoker_core::time::Timestamp;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Metric {
     /// Messages that nobody will ever be able to read.
-    MessagesDropped,
+    MessagesPutAside,
     /// Decisions that another than the meant policy took.
     PolicyFallbacks,
     /// Decisions at which what is active was not what admission had signed, or not for this engine.
@@ -18,18 +18,24 @@ pub(crate) enum Metric {
     LaunchesUnsettled,
     /// Instances that could not be given what they need to register.
     ConfigurationsFailed,
+    /// Instances that went away under a job.
+    RunnersLost,
+    /// Records that could not be written to the journal.
+    JournalFailures,
 }
 
 impl Metric {
     /// Its name in CloudWatch.
     const fn name(self) -> &'static str {
         match self {
-            Self::MessagesDropped => "MessagesDropped",
+            Self::MessagesPutAside => "MessagesPutAside",
             Self::PolicyFallbacks => "PolicyFallbacks",
             Self::PolicyAlarms => "PolicyAlarms",
             Self::RunnersLaunched => "RunnersLaunched",
             Self::LaunchesUnsettled => "LaunchesUnsettled",
             Self::ConfigurationsFailed => "ConfigurationsFailed",
+            Self::RunnersLost => "RunnersLost",
+            Self::JournalFailures => "JournalFailures",
         }
     }
 

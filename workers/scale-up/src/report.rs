@@ -43,6 +43,16 @@ impl Lines {
         }
     }
 
+    /// Raises a counter.
+    pub(crate) fn count(&self, at: Timestamp, metric: Metric, count: usize) {
+        // Without standard output there is nobody left to tell.
+        let _told = writeln!(
+            std::io::stdout(),
+            "{}",
+            metric.line(&self.deployment, at, count)
+        );
+    }
+
     /// The lines for a happening.
     fn lines(&self, at: Timestamp, happening: &Happening) -> Vec<Value> {
         let level = level(happening);
@@ -95,9 +105,10 @@ fn is_wanted(level: Level) -> bool {
 /// Warnings are what an operator may have to do something about.
 fn level(happening: &Happening) -> Level {
     match happening {
-        Happening::MessageDropped { .. }
+        Happening::MessagePutAside { .. }
         | Happening::LaunchUnsettled { .. }
         | Happening::ConfigurationFailed { .. }
+        | Happening::RunnerLost { .. }
         | Happening::Trouble { .. } => Level::WARN,
         Happening::Decided(decision) => match &decision.fallback {
             Some(fallback) if fallback.alarm => Level::ERROR,
@@ -111,7 +122,7 @@ fn level(happening: &Happening) -> Level {
 
 fn metrics(happening: &Happening) -> Vec<(Metric, usize)> {
     match happening {
-        Happening::MessageDropped { .. } => vec![(Metric::MessagesDropped, 1)],
+        Happening::MessagePutAside { .. } => vec![(Metric::MessagesPutAside, 1)],
         Happening::Decided(decision) => match &decision.fallback {
             None => Vec::new(),
             Some(fallback) if fallback.alarm => {
@@ -124,6 +135,7 @@ fn metrics(happening: &Happening) -> Vec<(Metric, usize)> {
         }
         Happening::LaunchUnsettled { .. } => vec![(Metric::LaunchesUnsettled, 1)],
         Happening::ConfigurationFailed { .. } => vec![(Metric::ConfigurationsFailed, 1)],
+        Happening::RunnerLost { .. } => vec![(Metric::RunnersLost, 1)],
         _ => Vec::new(),
     }
 }
@@ -190,16 +202,16 @@ mod tests {
 
     #[test]
     fn a_dropped_message_raises_its_counter() {
-        let lines = told(&Happening::MessageDropped {
+        let lines = told(&Happening::MessagePutAside {
             message: "m-1".to_owned(),
             problem: "line\nbreak".to_owned(),
         });
-        assert_eq!(lines[0]["happening"], "message-dropped");
+        assert_eq!(lines[0]["happening"], "message-put-aside");
         assert_eq!(lines[0]["message"], "m-1");
         assert!(!lines[0].to_string().contains('\n'));
-        assert_eq!(lines[1]["MessagesDropped"], 1);
+        assert_eq!(lines[1]["MessagesPutAside"], 1);
         let metrics = &lines[1]["_aws"]["CloudWatchMetrics"][0];
-        assert_eq!(metrics["Metrics"][0]["Name"], "MessagesDropped");
+        assert_eq!(metrics["Metrics"][0]["Name"], "MessagesPutAside");
         assert_eq!(metrics["Namespace"], "Stoker");
     }
 

@@ -31,9 +31,9 @@ pub(super) const DECISION: &str = "decision";
 /// The form that this version of Stoker writes, and the newest that it reads.
 pub(super) const OUR_SCHEMA: u64 = 1;
 
-/// How long an ended runner is remembered, in seconds: long enough that no late outcome (intents are
-/// open for ten minutes) and no late event of its last job brings it back.
-const RUNNER_KEPT: u64 = 24 * 3600;
+/// How long an ended runner is remembered, in seconds: as long as the jobs whose story it is part of, so
+/// that no late event of its last job brings it back.
+const RUNNER_KEPT: u64 = TOMBSTONE_KEPT;
 
 /// What DynamoDB gives.
 pub(super) type Attributes = HashMap<String, AttributeValue>;
@@ -163,7 +163,7 @@ pub(super) fn number(value: u64) -> AttributeValue {
     AttributeValue::N(value.to_string())
 }
 
-fn unreadable(item: &Attributes, problem: &dyn std::fmt::Display) -> LedgerError {
+pub(super) fn unreadable(item: &Attributes, problem: &dyn std::fmt::Display) -> LedgerError {
     let part = |name| text(item, name).unwrap_or("?");
     LedgerError::Unreadable {
         item: format!("{} / {}", part(super::keys::PK), part(super::keys::SK)),

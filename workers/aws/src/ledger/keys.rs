@@ -5,6 +5,7 @@ use std::fmt;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use stoker_core::ids::{InstanceId, IntentId, JobKey, ScopeKey};
+use stoker_core::ports::{Due, SharedItem};
 
 /// The partition key's attribute.
 pub(super) const PK: &str = "pk";
@@ -21,6 +22,9 @@ pub(super) const ENDED: &str = "runner-ended#";
 pub(super) const JOB: &str = "job#";
 /// See [`INTENT`].
 pub(super) const RUNNER: &str = "runner#";
+
+/// The partition of all that is due.
+pub(super) const DUE: &str = "due";
 
 /// The key of an item. Written out, it names the item in errors.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,6 +76,21 @@ impl Key {
     /// A scope's version.
     pub(super) fn scope(scope: ScopeKey) -> Self {
         Self::new(partition(scope), "scope")
+    }
+
+    /// Something that all scopes share.
+    pub(super) fn shared(item: SharedItem) -> Self {
+        Self::new("shared".to_owned(), item.as_str())
+    }
+
+    /// That a scope is due: the times sort as their digits do.
+    pub(super) fn due(due: &Due) -> Self {
+        Self::new(DUE.to_owned(), format!("{:010}#{}", due.at.0, due.scope))
+    }
+
+    /// A repository's name.
+    pub(super) fn repository(name: &str) -> Self {
+        Self::new(format!("repository#{name}"), "repository")
     }
 
     /// As DynamoDB takes it.

@@ -9,6 +9,9 @@
 //! | `scope#<scope>` | `job#…`, `runner#…` | a copy of each that has not ended |
 //! | `scope#<scope>` | `runner-ended#<instance>` | a copy of a runner that has ended, until it is on the account |
 //! | `scope#<scope>` | `spent` | the account: what the scope has spent, and how its classes fared |
+//! | `due` | `<seconds since 1970>#<scope>` | that a scope is to be acted on then |
+//! | `shared` | `budget`, `census` | what all scopes share: GitHub's patience, and how many runners there are |
+//! | `repository#<owner>/<name>` | `repository` | which repository is called so |
 //!
 //! A job or runner is written together with its copy in one transaction, and the copy goes when it
 //! ends: so a scope is one query on one partition, however much has ended in it, and an ended one is
@@ -28,6 +31,7 @@ mod item;
 mod keys;
 mod random;
 mod read;
+mod shared;
 mod table;
 mod transaction;
 mod write;
@@ -40,8 +44,12 @@ use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use stoker_core::account::Account;
 use stoker_core::ids::{InstanceId, JobKey, ScopeKey, ScopeVersion};
 use stoker_core::job::Job;
-use stoker_core::ports::{DecidedScope, Ledger, LedgerError, ScopeState, Settlement};
+use stoker_core::ports::{
+    DecidedScope, Due, Ledger, LedgerError, ScopeState, Settlement, Shared, SharedItem,
+};
 use stoker_core::runner::Runner;
+use stoker_core::time::Timestamp;
+use stoker_intake::RepositoryId;
 
 use crate::problem;
 pub use table::create_table;
@@ -104,16 +112,40 @@ impl Ledger for DynamoLedger {
         self.write_account(scope, account, booked).await
     }
 
-    async fn runner(
-        &self,
-        scope: ScopeKey,
-        instance: &InstanceId,
-    ) -> Result<Option<Runner>, LedgerError> {
-        self.read_runner(scope, instance).await
+    async fn runner(&self, instance: &InstanceId) -> Result<Option<Runner>, LedgerError> {
+        self.read_runner(instance).await
     }
 
     async fn put_runner(&self, runner: &Runner) -> Result<(), LedgerError> {
         self.write_runner(runner).await
+    }
+
+    async fn shared(&self, item: SharedItem) -> Result<Shared, LedgerError> {
+        self.read_shared(item).await
+    }
+
+    async fn put_shared(&self, item: SharedItem, seen: u64, body: &str) -> Result<(), LedgerError> {
+        self.write_shared(item, seen, body).await
+    }
+
+    async fn put_due(&self, due: &Due) -> Result<(), LedgerError> {
+        self.write_due(due).await
+    }
+
+    async fn due(&self, until: Timestamp, most: usize) -> Result<Vec<Due>, LedgerError> {
+        self.read_due(until, most).await
+    }
+
+    async fn drop_due(&self, due: &Due) -> Result<(), LedgerError> {
+        self.delete_due(due).await
+    }
+
+    async fn name_repository(&self, name: &str, id: RepositoryId) -> Result<(), LedgerError> {
+        self.write_repository(name, id).await
+    }
+
+    async fn repository(&self, name: &str) -> Result<Option<RepositoryId>, LedgerError> {
+        self.read_repository(name).await
     }
 }
 

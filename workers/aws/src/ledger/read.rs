@@ -20,12 +20,10 @@ impl DynamoLedger {
 
     pub(super) async fn read_runner(
         &self,
-        scope: ScopeKey,
         instance: &InstanceId,
     ) -> Result<Option<Runner>, LedgerError> {
         let item = self.get(&Key::runner(instance)).await?;
-        let runner: Option<Runner> = item.as_ref().map(item::content).transpose()?;
-        Ok(runner.filter(|runner| runner.scope == scope))
+        item.as_ref().map(item::content).transpose()
     }
 
     pub(super) async fn read_scope(&self, scope: ScopeKey) -> Result<ScopeState, LedgerError> {

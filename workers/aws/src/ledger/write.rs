@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem, Up
 use stoker_core::account::Account;
 use stoker_core::ids::{DecisionId, InstanceId, ScopeKey, ScopeVersion};
 use stoker_core::job::Job;
-use stoker_core::ports::{DecidedScope, LedgerError, Settlement};
+use stoker_core::ports::{DecidedScope, Due, LedgerError, Settlement};
 use stoker_core::runner::Runner;
 
 use super::item::{self, Entry};
@@ -67,19 +67,23 @@ impl DynamoLedger {
             ..
         } = *decided;
         let what = format!("save decision {decision} of scope {scope}");
-        if intents.len() >= ITEMS_AT_ONCE {
+        if intents.len() + 1 >= ITEMS_AT_ONCE {
             return Err(LedgerError::Unavailable {
                 what,
                 problem: format!(
                     "it has {} launches, and one transaction takes {} at most; the scope is left as it is",
                     intents.len(),
-                    ITEMS_AT_ONCE - 1
+                    ITEMS_AT_ONCE - 2
                 ),
             });
         }
         let next = ScopeVersion(state.version.0 + 1);
         let raise = self.raise(decided, next);
         let mut items = vec![raise.map_err(|error| faulty(&what, &error))?];
+        if let Some(at) = decided.due {
+            let key = Key::due(&Due { at, scope });
+            items.push(self.copy(&key, "").map_err(|error| faulty(&what, &error))?);
+        }
         for intent in intents {
             let key = Key::intent(scope, &intent.id);
             let put = Put::builder()

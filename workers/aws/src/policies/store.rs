@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use aws_sdk_s3::Client;
 use stoker_core::ports::{AdmissionStore, Fetched, PolicyStore, PolicyStoreError, Replaced};
 
-use super::{Bucket, Got, Over, Wrote};
+use crate::bucket::{Bucket, Got, Over, Wrote};
 use crate::problem;
 
 /// No object of admission's is larger: the machine code of the largest policy that is known has a

@@ -11,11 +11,8 @@ use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_enco
 use stoker_core::ports::{PolicyStoreError, PolicyUploads, Upload, UploadBytes};
 use stoker_core::time::Timestamp;
 
-use super::{Bucket, Got};
+use crate::bucket::{BY, Bucket, Got};
 use crate::problem;
-
-/// The metadata that says who uploaded (`aws s3 cp --metadata stoker-by=julia …`).
-pub(super) const BY: &str = "stoker-by";
 
 /// How much of that is believed, in characters and in what they are encoded to: S3 keeps 2 KB.
 const LONGEST_BY: usize = 256;

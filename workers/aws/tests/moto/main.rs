@@ -5,6 +5,7 @@ mod acts;
 mod clients;
 mod configurations;
 mod fleet;
+mod journal;
 mod ledger;
 mod policies;
 mod secrets;

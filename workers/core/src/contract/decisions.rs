@@ -47,6 +47,7 @@ async fn save_by(
             decision: &f.decision(0, decision),
             generation: PolicyGeneration(generation),
             intents,
+            due: None,
         })
         .await
 }

@@ -9,6 +9,7 @@ use crate::class::Capacity;
 use crate::ids::{ClassName, DecisionId, InstanceId, IntentId, JobKey, ScopeKey};
 use crate::intent::{FleetRequest, Intent};
 use crate::job::{Job, JobPhase, Standing};
+use crate::journal::Story;
 use crate::limits::RunnerMode;
 use crate::ports::Settlement;
 use crate::runner::{Runner, RunnerPhase};
@@ -72,6 +73,7 @@ impl Fixtures {
             denials: 0,
             deferrals: 3,
             last_deferral: Some("at most 2 runners".to_owned()),
+            story: Story::default(),
             ended_at: None,
             revision: 0,
         }
@@ -169,6 +171,7 @@ impl Fixtures {
             booted_at: None,
             interrupted: false,
             last_job: None,
+            attempt: 0,
             revision: 0,
         }
     }

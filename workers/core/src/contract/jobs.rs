@@ -31,11 +31,7 @@ async fn shown(ledger: &dyn Ledger, f: &Fixtures, scope: u64) -> Result<Vec<JobK
 pub(super) async fn what_was_never_written_is_not_there(ledger: &dyn Ledger, f: &Fixtures) -> Held {
     same("the job", &ledger.job(f.job_key(0)).await?, &None)?;
     let runner = f.runner(&f.intent(0, 0, 0), 0);
-    same(
-        "the runner",
-        &ledger.runner(runner.scope, &runner.instance).await?,
-        &None,
-    )
+    same("the runner", &ledger.runner(&runner.instance).await?, &None)
 }
 
 pub(super) async fn a_written_job_is_read_back_to_the_letter_one_revision_on(
@@ -209,6 +205,7 @@ pub(super) async fn scopes_are_apart(ledger: &dyn Ledger, f: &Fixtures) -> Held 
             decision: &intent.decision,
             generation: PolicyGeneration(1),
             intents: &[intent.clone(), f.intent(0, 0, 1)],
+            due: None,
         })
         .await?;
     ledger.settle(&f.settlement(&intent, 1)).await?;

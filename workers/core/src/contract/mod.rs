@@ -4,27 +4,30 @@
 //! An adapter's tests call [`check_ledger`]: it tries every claim on the ledger it is given, each in
 //! scopes and repositories of its own, so that one table serves them all, and says which do not hold.
 //! [`Fixtures`] makes the jobs, launches and runners; adapters may use it in tests of their own.
-//! [`check_admission_store`], [`check_uploads`] and [`check_signer`] do the same for theirs.
+//! [`check_journal`], [`check_admission_store`], [`check_uploads`] and [`check_signer`] do the same for theirs.
 //!
 //! In reading order: [`fixtures`], then the claims by subject: `jobs`, `decisions`, `outcomes`,
-//! `runners`, `accounts`; `policies` (private).
+//! `runners`, `accounts`, `shared`; `policies` (private).
 
 use std::fmt;
 
 use thiserror::Error;
 
-use crate::ports::{Ledger, LedgerError, PolicyStoreError, SignerError};
+use crate::ports::{JournalError, Ledger, LedgerError, PolicyStoreError, SignerError};
 use crate::time::Timestamp;
 
 mod accounts;
 mod decisions;
 pub mod fixtures;
 mod jobs;
+mod journal;
 mod outcomes;
 mod policies;
 mod runners;
+mod shared;
 
 pub use fixtures::Fixtures;
+pub use journal::check_journal;
 pub use policies::{check_admission_store, check_signer, check_uploads};
 
 /// A claim that does not hold.
@@ -104,6 +107,12 @@ struct Seen(String);
 impl From<LedgerError> for Seen {
     fn from(error: LedgerError) -> Self {
         Self(format!("the ledger failed: {error}"))
+    }
+}
+
+impl From<JournalError> for Seen {
+    fn from(error: JournalError) -> Self {
+        Self(error.to_string())
     }
 }
 
@@ -202,12 +211,16 @@ pub async fn check_ledger(ledger: &dyn Ledger, now: Timestamp) -> Result<(), Bre
         runners::a_runner_is_written_only_over_the_revision_that_was_read,
         runners::of_writers_of_one_runner_at_once_exactly_one_wins,
         runners::an_ended_runner_is_readable_and_not_in_its_scope,
-        runners::a_runner_is_known_in_its_own_scope_only,
+        runners::a_runner_is_found_by_its_instance_alone,
         accounts::an_ended_runner_is_listed_until_it_is_booked,
         accounts::an_account_is_written_only_over_the_revision_that_was_read,
         accounts::of_writers_of_one_account_at_once_exactly_one_books,
         accounts::as_many_as_may_be_are_booked_at_once,
         accounts::what_is_not_on_the_list_is_not_booked,
+        shared::a_shared_item_is_written_only_over_the_revision_that_was_read,
+        shared::what_is_due_is_listed_from_its_second_on_until_it_is_dropped,
+        shared::a_decision_that_is_saved_notes_when_its_scope_is_due,
+        shared::a_repository_is_found_by_the_name_that_was_noted_last,
     }
     tried.result()
 }

@@ -24,6 +24,7 @@ async fn decided(
         decision: &intent.decision,
         generation,
         intents: std::slice::from_ref(&intent),
+        due: None,
     };
     let version = ledger.save_decision(&decided).await?;
     Ok((intent, version))
@@ -31,7 +32,7 @@ async fn decided(
 
 async fn runner(ledger: &dyn Ledger, like: &Runner) -> Result<Runner, Seen> {
     ledger
-        .runner(like.scope, &like.instance)
+        .runner(&like.instance)
         .await?
         .ok_or_else(|| Seen(format!("there is no runner on {}", like.instance)))
 }

@@ -38,11 +38,7 @@ pub(super) async fn a_runner_is_written_only_over_the_revision_that_was_read(
         revision: 2,
         ..second
     });
-    same(
-        "the runner",
-        &ledger.runner(new.scope, &new.instance).await?,
-        &stored,
-    )
+    same("the runner", &ledger.runner(&new.instance).await?, &stored)
 }
 
 pub(super) async fn of_writers_of_one_runner_at_once_exactly_one_wins(
@@ -58,7 +54,7 @@ pub(super) async fn of_writers_of_one_runner_at_once_exactly_one_wins(
         .collect();
     let puts = writers.iter().map(|runner| ledger.put_runner(runner));
     let winner = one_winner(&futures::future::join_all(puts).await)?;
-    let stored = ledger.runner(new.scope, &new.instance).await?;
+    let stored = ledger.runner(&new.instance).await?;
     let expected = Some(format!("writer.{winner}"));
     same(
         "the runner",
@@ -96,17 +92,20 @@ pub(super) async fn an_ended_runner_is_readable_and_not_in_its_scope(
     });
     same(
         "the ended runner",
-        &ledger.runner(ended.scope, &ended.instance).await?,
+        &ledger.runner(&ended.instance).await?,
         &stored,
     )
 }
 
-pub(super) async fn a_runner_is_known_in_its_own_scope_only(
+pub(super) async fn a_runner_is_found_by_its_instance_alone(
     ledger: &dyn Ledger,
     f: &Fixtures,
 ) -> Held {
-    let runner = f.runner(&f.intent(0, 0, 0), 0);
+    let runner = f.runner(&f.intent(1, 0, 0), 0);
+    let unknown = ledger.runner(&runner.instance).await?;
+    same("the runner", &unknown, &None)?;
     ledger.put_runner(&runner).await?;
-    let other = ledger.runner(f.scope(1), &runner.instance).await?;
-    same("the other scope's runner", &other, &None)
+    let found = ledger.runner(&runner.instance).await?;
+    let scope = found.map(|runner| runner.scope);
+    same("its scope", &scope, &Some(f.scope(1)))
 }

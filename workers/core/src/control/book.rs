@@ -10,6 +10,8 @@ use crate::ports::{BOOKED_AT_ONCE, LedgerError, ScopeState};
 use crate::runner::Runner;
 use crate::time::Timestamp;
 
+pub(super) use crate::account::FIRST_PAUSE;
+
 /// What EC2 answered to a launch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Answered {
@@ -19,6 +21,8 @@ pub(super) struct Answered {
     pub(super) launched: u32,
     /// Instances that it did not have.
     pub(super) refused: u32,
+    /// Its code for why, where it did not have all of them.
+    pub(super) lacking: Option<String>,
     pub(super) at: Timestamp,
 }
 
@@ -35,6 +39,8 @@ impl Control {
                 answer.refused,
                 answer.at,
             );
+            let lacking = answer.lacking.as_deref();
+            account.note_room(&answer.class, answer.capacity, lacking, answer.at);
         }
         let mut chunks: Vec<&[Runner]> = state.ended.chunks(BOOKED_AT_ONCE).collect();
         if chunks.is_empty() && !answered.is_empty() {

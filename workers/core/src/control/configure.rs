@@ -1,88 +1,150 @@
 //! From an instance to a runner: its registration, written where only it can read it.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use futures::future::FutureExt as _;
 use futures::stream::{self, StreamExt as _};
 
+use super::act::{Again, SOON};
 use super::{Control, ControlError};
-use crate::boot::InstanceConfiguration;
+use crate::boot::{InstanceConfiguration, Registration};
 use crate::happening::Happening;
 use crate::ids::InstanceId;
-use crate::ports::{RegistrationTarget, RunnerSpec};
-use crate::runner::{Runner, RunnerNews};
+use crate::limits::RunnerMode;
+use crate::ports::{
+    GitHubError, GitHubFault, RegisteredRunner, RegistrationTarget, Removed, RunnerSpec,
+};
+use crate::runner::{Runner, RunnerNews, RunnerPhase};
+use crate::time::Timestamp;
 
 /// How many runners are registered at once: enough for the 180 a minute that GitHub allows an App
-/// (JIT costs 5 of 900 points), few enough for its limit of 100 requests at once.
-const REGISTERED_AT_ONCE: usize = 20;
+/// (JIT costs 5 of 900 points), and, where it sets no limit, for thousands; few enough for its limit of 100
+/// requests at once.
+const REGISTERED_AT_ONCE: usize = 50;
+
+/// What became of one runner.
+enum Configured {
+    /// It has what it needs.
+    Done,
+    /// It gets none, and its instance is terminated; its demand stays.
+    GivenUp,
+    /// It waits for its turn: GitHub wants to be left alone.
+    Waits,
+    /// Another actor has it.
+    Overtaken,
+}
+
+/// Why a runner is not registered.
+enum Unregistered {
+    /// GitHub wants to be left alone until then.
+    Wait(Timestamp),
+    /// Its instance is to be replaced, because of this.
+    Replace(String),
+    /// Another actor has it.
+    Overtaken,
+}
+
+impl Unregistered {
+    fn of(error: &GitHubError) -> Self {
+        match error.fault {
+            GitHubFault::Limited { until } => Self::Wait(until),
+            _ => Self::Replace(error.to_string()),
+        }
+    }
+}
 
 impl Control {
     /// Registers runners and writes their configurations. An instance for which that fails is
-    /// terminated, since it would wait for ever; its demand stays.
-    ///
-    /// Whether all of them have what they need.
+    /// terminated, since it would wait for ever; its demand stays. Where GitHub wants to be left alone, the
+    /// rest waits for its turn.
     pub(super) async fn configure(
         &self,
         target: &RegistrationTarget,
         runners: &[Runner],
-    ) -> Result<bool, ControlError> {
+    ) -> Result<Again, ControlError> {
+        // Since when nobody asks GitHub any more, and until when; 0: it may be asked.
+        let closed = AtomicU64::new(0);
         let mut begun = Vec::new();
         for runner in runners {
-            begun.push(self.configure_one(target, runner).boxed());
+            begun.push(self.configure_one(target, runner, &closed).boxed());
         }
         let mut done = stream::iter(begun).buffer_unordered(REGISTERED_AT_ONCE);
         // All of them are seen through, whatever becomes of one: the others' instances are waiting.
-        let mut all = Ok(true);
+        let mut again = Again::default();
+        let mut failed = None;
         while let Some(configured) = done.next().await {
-            all = match (all, configured) {
-                (Ok(all), Ok(configured)) => Ok(all && configured),
-                (Err(error), _) | (_, Err(error)) => Err(error),
-            };
+            match configured {
+                Ok(Configured::Done | Configured::Overtaken) => {}
+                Ok(Configured::GivenUp) => again.join(Again::after(SOON)),
+                Ok(Configured::Waits) => {
+                    let until = Timestamp(closed.load(Ordering::Relaxed));
+                    again.join(Again::after(self.now().age(until)));
+                }
+                Err(error) => failed = Some(error),
+            }
         }
-        all
+        match failed {
+            Some(error) => Err(error),
+            None => Ok(again),
+        }
     }
 
     async fn configure_one(
         &self,
         target: &RegistrationTarget,
         runner: &Runner,
-    ) -> Result<bool, ControlError> {
-        let configuration = match self.registration(target, runner).await {
+        closed: &AtomicU64,
+    ) -> Result<Configured, ControlError> {
+        if closed.load(Ordering::Relaxed) > 0 {
+            return Ok(Configured::Waits);
+        }
+        let configuration = match self.registration(target, runner).await? {
             Ok(configuration) => configuration,
-            Err(problem) => return self.unconfigured(runner, problem).await,
+            Err(Unregistered::Wait(until)) => {
+                if closed.fetch_max(until.0, Ordering::Relaxed) == 0 {
+                    self.leave_github_alone(until).await?;
+                }
+                return Ok(Configured::Waits);
+            }
+            Err(Unregistered::Overtaken) => return Ok(Configured::Overtaken),
+            Err(Unregistered::Replace(problem)) => {
+                self.unconfigured(runner, problem).await?;
+                return Ok(Configured::GivenUp);
+            }
         };
         // Before the instance can read it, so that a runner that is still launching has never had one.
-        let marked = self
-            .fold_runner(runner.scope, &runner.instance, &RunnerNews::Configured)
-            .await?;
-        if marked.is_none() {
-            // Another actor has given it up meanwhile.
-            return Ok(false);
+        if !self.mark_configured(runner).await? {
+            // Another actor has given it up meanwhile, or taken it over.
+            return Ok(Configured::Overtaken);
         }
-        match self
+        let written = self
             .ports
             .configurations
-            .put(&runner.instance, &configuration)
-            .await
-        {
+            .put(&runner.instance, &configuration);
+        match written.await {
             Ok(()) => {
                 self.report(&Happening::Configured {
                     instance: runner.instance.clone(),
                     runner: runner.name.clone(),
                 });
-                Ok(true)
+                Ok(Configured::Done)
             }
-            Err(error) => self.unconfigured(runner, error.to_string()).await,
+            Err(error) => {
+                // The answer to a write that landed may have been lost: what is there must not be read.
+                self.forget_configuration(&runner.instance).await;
+                self.unconfigured(runner, error.to_string()).await?;
+                self.unregister(target, runner).await;
+                Ok(Configured::GivenUp)
+            }
         }
     }
 
-    async fn unconfigured(&self, runner: &Runner, problem: String) -> Result<bool, ControlError> {
+    async fn unconfigured(&self, runner: &Runner, problem: String) -> Result<(), ControlError> {
         self.report(&Happening::ConfigurationFailed {
             instance: runner.instance.clone(),
             problem,
         });
-        // The answer to a write that landed may have been lost: what is there must not be read.
-        self.forget_configuration(&runner.instance).await;
-        self.give_up(runner).await?;
-        Ok(false)
+        self.give_up(runner).await
     }
 
     /// Registers a runner with GitHub.
@@ -90,32 +152,117 @@ impl Control {
         &self,
         target: &RegistrationTarget,
         runner: &Runner,
-    ) -> Result<InstanceConfiguration, String> {
-        let labels = self
-            .operation
-            .classes
-            .named(&runner.class)
-            .map(|class| class.labels.clone())
-            .ok_or_else(|| format!("class `{}` is configured no more", runner.class))?;
+    ) -> Result<Result<InstanceConfiguration, Unregistered>, ControlError> {
+        let class = self.operation.classes.named(&runner.class);
+        let Some(labels) = class.map(|class| class.labels.clone()) else {
+            let problem = format!("class `{}` is configured no more", runner.class);
+            return Ok(Err(Unregistered::Replace(problem)));
+        };
         let spec = RunnerSpec {
             name: runner.name.clone(),
             labels: labels.clone(),
             runner_group: self.operation.runner_group,
             mode: runner.mode,
         };
-        let registration = self
-            .ports
-            .github
-            .register(target, &spec)
-            .await
-            .map_err(|error| error.to_string())?;
-        Ok(InstanceConfiguration {
+        let registered = self.register(target, runner, &spec).await?;
+        Ok(registered.map(|registration| InstanceConfiguration {
             name: runner.name.clone(),
             url: self.ports.github.page(&target.scope),
             labels,
             runner_group: self.operation.runner_group,
             registration,
+        }))
+    }
+
+    /// A just-in-time configuration makes a runner at GitHub, so it can't simply be asked for again: where
+    /// one of that name is there already, or may be, it is taken away first. Its instance can't have read
+    /// its configuration, since the runner's phase says that none was written.
+    async fn register(
+        &self,
+        target: &RegistrationTarget,
+        runner: &Runner,
+        spec: &RunnerSpec,
+    ) -> Result<Result<Registration, Unregistered>, ControlError> {
+        let error = match self.ports.github.register(target, spec).await {
+            Ok(registration) => return Ok(Ok(registration)),
+            Err(error) => error,
+        };
+        let may_be_there = matches!(error.fault, GitHubFault::Conflict | GitHubFault::Unknown)
+            && spec.mode == RunnerMode::Ephemeral;
+        if !may_be_there {
+            return Ok(Err(Unregistered::of(&error)));
+        }
+        if let Err(unregistered) = self.free_name(target, runner).await? {
+            return Ok(Err(unregistered));
+        }
+        let registered = self.ports.github.register(target, spec).await;
+        Ok(registered.map_err(|error| Unregistered::of(&error)))
+    }
+
+    /// Has nobody registered under a runner's name.
+    async fn free_name(
+        &self,
+        target: &RegistrationTarget,
+        runner: &Runner,
+    ) -> Result<Result<(), Unregistered>, ControlError> {
+        let found = match self.ports.github.runner(target, &runner.name).await {
+            Ok(None) => return Ok(Ok(())),
+            Ok(Some(found)) => found,
+            Err(error) => return Ok(Err(Unregistered::of(&error))),
+        };
+        if found.online || found.busy {
+            return Ok(Err(Unregistered::Replace(format!(
+                "a runner called {} is connected already, though its instance was given no configuration",
+                runner.name
+            ))));
+        }
+        let known = self.ports.ledger.runner(&runner.instance).await?;
+        let is_ours = known.is_some_and(|known| {
+            known.phase == RunnerPhase::Launching && known.attempt == runner.attempt
+        });
+        if !is_ours {
+            return Ok(Err(Unregistered::Overtaken));
+        }
+        let removed = self.ports.github.remove(target, found.id).await;
+        Ok(match removed {
+            Ok(Removed::Removed | Removed::Unknown) => Ok(()),
+            Ok(Removed::Busy) => Err(Unregistered::Replace(format!(
+                "a runner called {} has taken a job, though its instance was given no configuration",
+                runner.name
+            ))),
+            Err(error) => Err(Unregistered::of(&error)),
         })
+    }
+
+    /// Takes away what may be registered for an instance that is given up. What can't be taken away now is
+    /// swept by GitHub within a day, since it never connects.
+    pub(super) async fn unregister(&self, target: &RegistrationTarget, runner: &Runner) {
+        if runner.mode != RunnerMode::Ephemeral {
+            return;
+        }
+        let removed = async {
+            let found = self.ports.github.runner(target, &runner.name).await?;
+            if let Some(RegisteredRunner {
+                id,
+                online: false,
+                busy: false,
+                ..
+            }) = found
+            {
+                self.ports.github.remove(target, id).await?;
+            }
+            Ok::<_, GitHubError>(())
+        };
+        if let Err(error) = removed.await {
+            self.report(&Happening::Trouble {
+                scope: Some(runner.scope),
+                problem: format!(
+                    "{} was given up and may still be registered: {error}; GitHub forgets a runner that never \
+                     connected after a day",
+                    runner.name
+                ),
+            });
+        }
     }
 
     /// Terminates an instance that can't serve. Its runner ends in the ledger only once EC2 has
@@ -128,7 +275,7 @@ impl Control {
             .await
         {
             Ok(()) => {
-                self.fold_runner(runner.scope, &runner.instance, &RunnerNews::Gone)
+                self.fold_runner(&runner.instance, &RunnerNews::Gone)
                     .await?;
                 Ok(())
             }

@@ -1,5 +1,7 @@
 //! An event becomes part of the ledger, and its scope is asked to be acted on.
 
+use std::sync::PoisonError;
+
 use stoker_intake::JobEvent;
 
 use super::{CONFLICTS_BORNE, Control, ControlError};
@@ -58,6 +60,9 @@ impl Control {
                 job: key,
             });
         }
+        if new && event.is_work() {
+            self.name_repository(&job).await?;
+        }
         let instance = job
             .runner_name
             .as_deref()
@@ -67,7 +72,7 @@ impl Control {
                 JobPhase::Ended => RunnerNews::Finished(key),
                 _ => RunnerNews::Took(key),
             };
-            self.fold_runner(job.scope, instance, &news).await?;
+            self.fold_runner(instance, &news).await?;
         }
         // Also when nothing was new: the request of the first time may have been lost, and an act that
         // finds nothing to do is cheap. Nothing follows from the end of a job that nobody waited for.
@@ -116,10 +121,15 @@ impl Control {
         scope: ScopeKey,
     ) -> Result<(Job, bool), ControlError> {
         let key = job::key_of(event);
-        self.change_job(key, |known, now| job::fold(known, event, scope, now))
-            .await?
-            // Folding an unknown job always makes one.
-            .ok_or_else(|| LedgerError::Conflict(format!("job {key}")).into())
+        let record = self.ports.reporter.record();
+        self.change_job(key, |known, now| {
+            let mut job = job::fold(known, event, scope, now)?;
+            job.story.add(record.clone());
+            Some(job)
+        })
+        .await?
+        // Folding an unknown job always makes one.
+        .ok_or_else(|| LedgerError::Conflict(format!("job {key}")).into())
     }
 
     /// Reads a job, changes it, and writes it if it changed (the second value says so); again if another
@@ -143,17 +153,88 @@ impl Control {
         }
     }
 
+    /// Notes what a job's repository is called, so that people find its jobs by that.
+    async fn name_repository(&self, job: &Job) -> Result<(), ControlError> {
+        let (name, id) = (job.full_name(), job.repository_id());
+        let known = {
+            let named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+            named.get(&name) == Some(&id)
+        };
+        if !known {
+            self.ports.ledger.name_repository(&name, id).await?;
+            let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+            named.insert(name, id);
+        }
+        Ok(())
+    }
+
+    /// Folds what EC2 tells of an instance: one of ours that is gone, or is about to be taken back, is no
+    /// supply any more, and its scope is asked to be acted on. `event` tells this event from others.
+    /// Whether it is one of ours.
+    ///
+    /// # Errors
+    /// If it may not have been written down: the event is to be delivered again.
+    pub async fn fold_instance(
+        &self,
+        instance: &InstanceId,
+        news: &RunnerNews,
+        event: &str,
+    ) -> Result<bool, ControlError> {
+        let Some(before) = self.ports.ledger.runner(instance).await? else {
+            return Ok(false);
+        };
+        let changed = self.fold_runner(instance, news).await?;
+        if changed.is_some()
+            && let RunnerPhase::Busy { job } = before.phase
+        {
+            self.lost_its_runner(job, &before, news).await?;
+        }
+        // Also when nothing was new: the request of the first time may have been lost.
+        self.ports
+            .acts
+            .ask(&ActRequest {
+                scope: before.scope,
+                folded: format!("{instance}-{event}"),
+                trigger: Trigger::Fleet,
+            })
+            .await?;
+        Ok(true)
+    }
+
+    /// A job's runner went away under it.
+    async fn lost_its_runner(
+        &self,
+        job: JobKey,
+        runner: &Runner,
+        news: &RunnerNews,
+    ) -> Result<(), ControlError> {
+        self.report(&Happening::RunnerLost {
+            job,
+            runner: runner.name.clone(),
+            instance: runner.instance.clone(),
+            scope: runner.scope,
+            interrupted: *news == RunnerNews::Interrupted,
+        });
+        let record = self.ports.reporter.record();
+        let _known = self
+            .change_job(job, |known, _| {
+                let mut job = known?.clone();
+                job.story.add(record.clone()).then_some(job)
+            })
+            .await?;
+        Ok(())
+    }
+
     /// Folds news of a runner, and says what it is now if that is new. News of one that the ledger does
     /// not know is let go (the ledger hears of a runner before it can register).
     pub async fn fold_runner(
         &self,
-        scope: ScopeKey,
         instance: &InstanceId,
         news: &RunnerNews,
     ) -> Result<Option<Runner>, ControlError> {
         let mut borne = 0;
         loop {
-            let Some(known) = self.ports.ledger.runner(scope, instance).await? else {
+            let Some(known) = self.ports.ledger.runner(instance).await? else {
                 return Ok(None);
             };
             let Some(runner) = known.fold(news, self.now()) else {
@@ -161,16 +242,44 @@ impl Control {
             };
             match self.ports.ledger.put_runner(&runner).await {
                 Ok(()) => {
-                    if runner.phase == RunnerPhase::Ended {
-                        self.forget_configuration(instance).await;
-                    }
-                    self.report(&Happening::RunnerChanged {
-                        runner: runner.name.clone(),
-                        instance: instance.clone(),
-                        scope,
-                        phase: runner.phase.clone(),
-                    });
+                    self.changed(&runner).await;
                     return Ok(Some(runner));
+                }
+                Err(LedgerError::Conflict(_)) if borne < CONFLICTS_BORNE => borne += 1,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// What follows from a runner's new phase by itself.
+    async fn changed(&self, runner: &Runner) {
+        if runner.phase == RunnerPhase::Ended {
+            self.forget_configuration(&runner.instance).await;
+        }
+        self.report(&Happening::RunnerChanged {
+            runner: runner.name.clone(),
+            instance: runner.instance.clone(),
+            scope: runner.scope,
+            phase: runner.phase.clone(),
+        });
+    }
+
+    /// A runner is about to get its configuration: it leaves the phase in which it surely has none, if it
+    /// is still this act's to configure.
+    pub(super) async fn mark_configured(&self, runner: &Runner) -> Result<bool, ControlError> {
+        let mut borne = 0;
+        loop {
+            let known = self.ports.ledger.runner(&runner.instance).await?;
+            let Some(known) = known.filter(|known| known.attempt == runner.attempt) else {
+                return Ok(false);
+            };
+            let Some(marked) = known.fold(&RunnerNews::Configured, self.now()) else {
+                return Ok(false);
+            };
+            match self.ports.ledger.put_runner(&marked).await {
+                Ok(()) => {
+                    self.changed(&marked).await;
+                    return Ok(true);
                 }
                 Err(LedgerError::Conflict(_)) if borne < CONFLICTS_BORNE => borne += 1,
                 Err(error) => return Err(error.into()),

@@ -1,20 +1,28 @@
-//! What acts: small, with no rules of its own. Two entries: [`Control::fold`] for an event, and
-//! [`Control::act`] for a scope.
+//! What acts: small, with no rules of its own. Its entries: [`Control::fold`] for an event of a job and
+//! [`Control::fold_instance`] for one of an instance, [`Control::act`] for a scope, and [`Control::tick`]
+//! for all that is due.
 
 mod act;
 mod book;
 mod configure;
+mod decision;
 mod fold;
+mod launching;
 mod reasons;
+mod sharing;
+mod tick;
 mod verify;
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
+use stoker_intake::RepositoryId;
 use thiserror::Error;
 
 pub use act::Acted;
 pub use fold::Folded;
+pub use tick::Ticked;
 
 use crate::happening::Happening;
 use crate::limits::Operation;
@@ -63,6 +71,8 @@ pub struct Control {
     ports: Ports,
     actor: u64,
     turns: Arc<AtomicU64>,
+    /// The repositories whose names this process has noted.
+    named: Arc<Mutex<HashMap<String, RepositoryId>>>,
 }
 
 /// How often a write that met another writer is tried again before the message goes back to its
@@ -77,6 +87,7 @@ impl Control {
             ports,
             actor: 0,
             turns: Arc::default(),
+            named: Arc::default(),
         }
     }
 

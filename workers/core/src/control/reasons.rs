@@ -5,12 +5,17 @@ use std::collections::BTreeMap;
 use futures::future::FutureExt as _;
 use futures::stream::{self, StreamExt as _};
 
+use super::decision::Decided;
 use super::{Control, ControlError};
 use crate::guardrails::{Granted, Rule};
 use crate::happening::{DecidedDeferral, Happening};
-use crate::ids::{JobKey, ScopeKey};
-use crate::plan::Proposal;
+use crate::ids::JobKey;
+use crate::intent::Intent;
+use crate::journal::RecordName;
 use crate::situation::Situation;
+
+/// When a budget that is by the decision, or a spend limit, may leave more, in seconds.
+const MINUTE: u32 = 60;
 
 /// How many jobs are written at once: the ledger takes more, but an act has other things to do.
 const WRITTEN_AT_ONCE: usize = 20;
@@ -30,32 +35,39 @@ pub(super) fn cut(
         jobs.push(situation.pending[*place].key);
     }
     let reset = situation.headroom.registrations_reset;
+    let paused = situation
+        .classes
+        .iter()
+        .flat_map(|class| [class.spot.paused_for, class.on_demand.paused_for])
+        .filter(|&seconds| seconds > 0)
+        .min();
     by_rule
         .into_iter()
         .map(move |(rule, jobs)| DecidedDeferral {
             jobs,
-            retry_after: rule.passes().then_some(reset),
+            retry_after: match rule {
+                Rule::NoRoom => paused,
+                Rule::RegistrationBudget => Some(reset),
+                rule => rule.passes().then_some(MINUTE),
+            },
             reason: rule.to_string(),
         })
 }
 
 impl Control {
-    /// Writes down why jobs wait, where the reason is another than the last time: of so many jobs that the
-    /// writes are no burden, the others' in the next acts. Nothing hangs on it but what people read, so
-    /// what can't be written now is told, and written when a later decision says the same.
-    pub(super) async fn note_deferrals(
-        &self,
-        scope: ScopeKey,
-        proposal: &Proposal,
-        granted: &Granted,
-        situation: &Situation,
-    ) {
-        let cut: Vec<(usize, String)> = granted
+    /// Writes down with each job that a decision launches for where that stands, and with each that it
+    /// leaves waiting why, where that is another reason than the last time: of so many jobs that the writes
+    /// are no burden, the others' in the next acts. Nothing hangs on it but what people read, so what can't
+    /// be written now is told.
+    pub(super) async fn note_jobs(&self, decided: &Decided<'_>, intents: &[Intent]) {
+        let situation = decided.situation;
+        let cut: Vec<(usize, String)> = decided
+            .granted
             .cut()
             .iter()
             .map(|(place, rule)| (*place, rule.to_string()))
             .collect();
-        let deferred = proposal.plan.deferrals.iter().flat_map(|deferral| {
+        let deferred = decided.proposal.plan.deferrals.iter().flat_map(|deferral| {
             let reason = &deferral.reason;
             deferral.jobs.iter().map(move |&place| (place, reason))
         });
@@ -69,18 +81,25 @@ impl Control {
         // Those first of whom nothing is written down yet.
         reasons.sort_by_key(|(known, ..)| *known);
         reasons.truncate(REASONS_WRITTEN);
+        let record = self.ports.reporter.record();
         let mut writes = Vec::new();
+        if record.is_some() {
+            for &job in intents.iter().flat_map(|intent| &intent.jobs) {
+                writes.push(self.note_job(job, None, record.clone()).boxed());
+            }
+        }
         for (_, job, reason) in reasons {
-            writes.push(self.note_deferral(job, reason).boxed());
+            writes.push(self.note_job(job, Some(reason), record.clone()).boxed());
         }
         let mut writes = stream::iter(writes).buffer_unordered(WRITTEN_AT_ONCE);
         while let Some(written) = writes.next().await {
             if let Err(error) = written {
                 // One that did not work out is enough: the others would meet the same.
                 self.report(&Happening::Trouble {
-                    scope: Some(scope),
+                    scope: Some(decided.scope),
                     problem: format!(
-                        "why jobs wait could not be written down: {error}; a later decision does it"
+                        "what was decided about jobs could not be written down with them: {error}; a later \
+                         decision does it"
                     ),
                 });
                 return;
@@ -88,14 +107,22 @@ impl Control {
         }
     }
 
-    async fn note_deferral(&self, job: JobKey, reason: &str) -> Result<(), ControlError> {
+    async fn note_job(
+        &self,
+        job: JobKey,
+        deferred: Option<&String>,
+        record: Option<RecordName>,
+    ) -> Result<(), ControlError> {
         // A job that has gone meanwhile needs no reason any more.
         let _gone = self
             .change_job(job, |known, _| {
                 let mut job = known?.clone();
-                job.deferrals += 1;
-                job.last_deferral = Some(reason.to_owned());
-                Some(job)
+                let is_new = job.story.add(record.clone());
+                if let Some(reason) = deferred {
+                    job.deferrals += 1;
+                    job.last_deferral = Some(reason.clone());
+                }
+                (is_new || deferred.is_some()).then_some(job)
             })
             .await?;
         Ok(())

@@ -4,6 +4,7 @@
 mod retire;
 mod rules;
 
+use crate::class::Capacity;
 use crate::limits::{Guards, PublicRepositories};
 use crate::plan::{Launch, Plan};
 use crate::situation::Situation;
@@ -11,7 +12,8 @@ use crate::situation::Situation;
 pub use retire::{KeepRule, Kept, Retirements, retire};
 pub use rules::{Edit, Rule};
 
-/// The most launches of one decision: a DynamoDB transaction takes 100 items, and the scope is one.
+/// The most launches of one decision: a DynamoDB transaction takes 100 items, of which the scope is one, and
+/// when it is due another.
 pub const LAUNCHES_PER_DECISION: usize = 50;
 
 /// What is left of a plan's launches after every guardrail. Only [`clamp`] makes one.
@@ -56,6 +58,7 @@ impl Granted {
 /// What is left of the limits, launch by launch.
 struct Left {
     scope: u32,
+    deployment: u32,
     launches: u32,
     registrations: u32,
     spend: Option<f64>,
@@ -75,6 +78,7 @@ impl Left {
             .filter(|runner| runner.serves.or(runner.launched_for).is_none());
         Self {
             scope: headroom.runners_left,
+            deployment: headroom.deployment_left,
             launches: headroom.launches_left,
             registrations: headroom.registrations_left,
             spend: headroom.spend_left,
@@ -106,6 +110,7 @@ impl Left {
 
     fn take(&mut self, launch: &Launch, price: f64) {
         self.scope -= launch.count;
+        self.deployment -= launch.count;
         self.launches -= launch.count;
         self.registrations -= launch.count;
         self.classes[launch.class] -= launch.count;
@@ -164,6 +169,7 @@ pub fn clamp(plan: &Plan, situation: &Situation, guards: &Guards) -> Granted {
             edits: Vec::new(),
             cut: Vec::new(),
         };
+        clamping.room(guards.spot_failures);
         clamping.clamp(&mut left, guards, granted.launches.len());
         clamping.edits.drain(..).for_each(|edit| granted.note(edit));
         granted.cut.append(&mut clamping.cut);
@@ -197,6 +203,30 @@ impl Clamping<'_> {
         class.price(self.launch.capacity)
     }
 
+    /// What EC2 did not have a moment ago is not asked for again at once; where it did not have spot
+    /// instances several times in a row, on-demand ones are, for a while.
+    fn room(&mut self, spot_failures: Option<u32>) {
+        let facts = &self.situation.classes[self.launch.class];
+        let tried = match self.launch.capacity {
+            Capacity::Spot => &facts.spot,
+            Capacity::OnDemand => &facts.on_demand,
+        };
+        if tried.paused_for == 0 {
+            return;
+        }
+        let instead = self.launch.capacity == Capacity::Spot
+            && spot_failures.is_some_and(|most| tried.failures >= most)
+            && facts.class.on_demand_price.is_some();
+        if instead {
+            self.edit(Rule::SpotPaused, self.launch.count);
+            self.launch.capacity = Capacity::OnDemand;
+            if facts.on_demand.paused_for == 0 {
+                return;
+            }
+        }
+        self.limit(Rule::NoRoom, 0);
+    }
+
     fn clamp(&mut self, left: &mut Left, guards: &Guards, launches_before: usize) {
         let Some(price) = self.price() else {
             return self.limit(Rule::CapacityNotOffered, 0);
@@ -205,6 +235,7 @@ impl Clamping<'_> {
             self.private_only();
         }
         self.limit(Rule::ClassMaximum, left.classes[self.launch.class]);
+        self.limit(Rule::DeploymentMaximum, left.deployment);
         self.limit(Rule::ScopeMaximum, left.scope);
         self.limit(Rule::LaunchBudget, left.launches);
         self.limit(Rule::RegistrationBudget, left.registrations);

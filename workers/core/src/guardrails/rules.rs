@@ -21,6 +21,12 @@ pub enum Rule {
     ClassMaximum,
     /// The scope's maximum.
     ScopeMaximum,
+    /// The maximum of all scopes together.
+    DeploymentMaximum,
+    /// EC2 had no room for the class a moment ago.
+    NoRoom,
+    /// EC2 had no spot capacity for the class several times in a row: it is asked for on-demand instances.
+    SpotPaused,
     /// How many runners one decision may launch.
     LaunchBudget,
     /// How many runners may register with GitHub now.
@@ -37,7 +43,9 @@ impl Rule {
     pub fn passes(self) -> bool {
         matches!(
             self,
-            Self::LaunchBudget
+            Self::DeploymentMaximum
+                | Self::NoRoom
+                | Self::LaunchBudget
                 | Self::RegistrationBudget
                 | Self::LaunchesPerDecision
                 | Self::SpendLimit
@@ -55,6 +63,11 @@ impl fmt::Display for Rule {
             Self::RepositoryMaximum => "its repository's maximum of runners is reached",
             Self::ClassMaximum => "the class's maximum of runners is reached",
             Self::ScopeMaximum => "the scope's maximum of runners is reached",
+            Self::DeploymentMaximum => "the deployment's maximum of runners is reached",
+            Self::NoRoom => "EC2 had no capacity for that class, and is asked again after a pause",
+            Self::SpotPaused => {
+                "EC2 had no spot capacity several times in a row: on-demand instances instead"
+            }
             Self::LaunchBudget => "one decision launches no more runners",
             Self::RegistrationBudget => "GitHub lets no more runners register now",
             Self::SpendLimit => "the operator's spend limit is reached",

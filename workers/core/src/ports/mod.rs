@@ -4,18 +4,19 @@
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use stoker_intake::{InstallationId, JobId};
+use stoker_intake::{InstallationId, JobId, RepositoryId};
 use thiserror::Error;
 
 use crate::account::Account;
 use crate::boot::{InstanceConfiguration, Registration};
 use crate::distribution::{Distribution, SyncPlan};
-use crate::happening::Happening;
+use crate::happening::{Decision, Happening};
 use crate::ids::{
     DecisionId, InstanceId, IntentId, JobKey, PolicyGeneration, ScopeKey, ScopeVersion,
 };
 use crate::intent::{Intent, Launched};
 use crate::job::Job;
+use crate::journal::{Considered, RecordName};
 use crate::limits::RunnerMode;
 use crate::plan::{Proposal, ScaleDownPlan};
 use crate::runner::Runner;
@@ -35,10 +36,44 @@ pub trait Clock: Send + Sync {
     fn now(&self) -> Timestamp;
 }
 
-/// Who is told what happened: log lines, the terminal, tests. It must not fail and must not wait.
+/// Who is told what happened: log lines, the terminal, the journal, tests. It must not fail and must not
+/// wait.
 pub trait Reporter: Send + Sync {
     /// Tells.
     fn report(&self, at: Timestamp, happening: &Happening);
+
+    /// Tells of a decision, with all that it was taken from.
+    fn decided(&self, at: Timestamp, decision: &Decision, considered: &Considered<'_>) {
+        let _ = considered;
+        self.report(at, &Happening::Decided(Box::new(decision.clone())));
+    }
+
+    /// Where in the journal stands what is told now; none: it is not kept.
+    fn record(&self) -> Option<RecordName> {
+        None
+    }
+}
+
+/// A journal: records that are written once and never changed.
+#[async_trait]
+pub trait JournalStore: Send + Sync {
+    /// Writes a record. Again under the same name: the same, or one that has more.
+    async fn write(&self, name: &RecordName, bytes: Vec<u8>) -> Result<(), JournalError>;
+
+    /// Reads one; none: it was never written, or is no more.
+    async fn read(&self, name: &RecordName) -> Result<Option<Vec<u8>>, JournalError>;
+}
+
+/// The journal did not do it.
+#[derive(Debug, Error)]
+#[error("the journal's record {name} could not be {what}: {problem}")]
+pub struct JournalError {
+    /// Which record.
+    pub name: RecordName,
+    /// `written` or `read`.
+    pub what: &'static str,
+    /// The answer.
+    pub problem: String,
 }
 
 /// What the ledger holds of a scope that is still of interest.
@@ -84,6 +119,45 @@ pub struct DecidedScope<'a> {
     pub generation: PolicyGeneration,
     /// What is to be launched.
     pub intents: &'a [Intent],
+    /// When the scope is to be acted on again, should whoever decides die of it; none: it needs no look.
+    pub due: Option<Timestamp>,
+}
+
+/// A small item that all scopes of a deployment share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SharedItem {
+    /// A [`crate::budget::Budget`].
+    Budget,
+    /// A [`crate::budget::Census`].
+    Census,
+}
+
+impl SharedItem {
+    /// What it is called.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Budget => "budget",
+            Self::Census => "census",
+        }
+    }
+}
+
+/// What is stored of a [`SharedItem`].
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Shared {
+    /// How often it was written; 0: never.
+    pub revision: u64,
+    /// JSON; empty: it was never written.
+    pub body: String,
+}
+
+/// That a scope is to be acted on, whatever happens until then.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Due {
+    /// When.
+    pub at: Timestamp,
+    /// Which scope.
+    pub scope: ScopeKey,
 }
 
 /// What of a scope was read before it was decided.
@@ -176,18 +250,38 @@ pub trait Ledger: Send + Sync {
         booked: &[InstanceId],
     ) -> Result<(), LedgerError>;
 
-    /// A runner of a scope, ended ones included for a while.
-    async fn runner(
-        &self,
-        scope: ScopeKey,
-        instance: &InstanceId,
-    ) -> Result<Option<Runner>, LedgerError>;
+    /// The runner on an instance, with the scope that it belongs to; ended ones included for four days.
+    async fn runner(&self, instance: &InstanceId) -> Result<Option<Runner>, LedgerError>;
 
     /// Writes a runner over the revision that it carries.
     ///
     /// # Errors
     /// [`LedgerError::Conflict`] if that is not the stored one.
     async fn put_runner(&self, runner: &Runner) -> Result<(), LedgerError>;
+
+    /// An item that all scopes share.
+    async fn shared(&self, item: SharedItem) -> Result<Shared, LedgerError>;
+
+    /// Writes it over the revision that was read.
+    ///
+    /// # Errors
+    /// [`LedgerError::Conflict`] if that is not the stored one.
+    async fn put_shared(&self, item: SharedItem, seen: u64, body: &str) -> Result<(), LedgerError>;
+
+    /// Notes that a scope is to be acted on. Other times that were noted for it stay.
+    async fn put_due(&self, due: &Due) -> Result<(), LedgerError>;
+
+    /// What is due until then, earliest first, at most so many.
+    async fn due(&self, until: Timestamp, most: usize) -> Result<Vec<Due>, LedgerError>;
+
+    /// Takes it off the list; it is no error if it is not on it.
+    async fn drop_due(&self, due: &Due) -> Result<(), LedgerError>;
+
+    /// Notes which repository is called `owner/name` (lower case); the last one that was noted counts.
+    async fn name_repository(&self, name: &str, id: RepositoryId) -> Result<(), LedgerError>;
+
+    /// Which repository is called `owner/name` (lower case), as far as that was ever noted.
+    async fn repository(&self, name: &str) -> Result<Option<RepositoryId>, LedgerError>;
 }
 
 /// Why the fleet did not do it. Nothing is known of what it did: the intent stays open.
@@ -261,6 +355,48 @@ pub struct GitHubError {
     pub what: String,
     /// What it answered, and what to do.
     pub problem: String,
+    /// What may follow from it.
+    pub fault: GitHubFault,
+}
+
+/// What a failed request to GitHub came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GitHubFault {
+    /// It was not done.
+    Refused,
+    /// It was not done, and nothing is to be asked before that.
+    Limited {
+        /// When GitHub may be asked again.
+        until: Timestamp,
+    },
+    /// There is one of that name already.
+    Conflict,
+    /// The answer was lost, or was that something broke: it may have been done.
+    Unknown,
+}
+
+/// A runner as GitHub knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RegisteredRunner {
+    /// GitHub's id of it.
+    pub id: u64,
+    /// Its name.
+    pub name: String,
+    /// Whether it is connected.
+    pub online: bool,
+    /// Whether it runs a job.
+    pub busy: bool,
+}
+
+/// What came of the removal of a runner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Removed {
+    /// It is gone now.
+    Removed,
+    /// GitHub knows no such runner.
+    Unknown,
+    /// It runs a job, and stays.
+    Busy,
 }
 
 /// GitHub, as far as scaling up needs it.
@@ -281,6 +417,16 @@ pub trait GitHub: Send + Sync {
         target: &RegistrationTarget,
         runner: &RunnerSpec,
     ) -> Result<Registration, GitHubError>;
+
+    /// The runner of that name, if there is one.
+    async fn runner(
+        &self,
+        target: &RegistrationTarget,
+        name: &str,
+    ) -> Result<Option<RegisteredRunner>, GitHubError>;
+
+    /// Removes a runner, unless it runs a job.
+    async fn remove(&self, target: &RegistrationTarget, id: u64) -> Result<Removed, GitHubError>;
 
     /// The page of the organisation or repository, where its runners register
     /// (`https://github.com/acme`).

@@ -23,6 +23,7 @@ pub fn situation(
     operation: &Operation,
     scope: ScopeName,
     state: &ScopeState,
+    room: &Room,
     trigger: Trigger,
     now: Timestamp,
 ) -> Situation {
@@ -44,9 +45,10 @@ pub fn situation(
     let runners = runners(state, operation, &place, now);
     // Also those whose class is configured no more, and those that a launch may have given: they exist
     // and cost.
-    let unsettled: u32 = state.intents.iter().map(|i| i.request.count).sum();
-    let there = count(live.len()).saturating_add(unsettled);
-    let left = operation.scope_maximum.saturating_sub(there);
+    let left = operation
+        .scope_maximum
+        .saturating_sub(there(state))
+        .min(room.runners);
     give_room(&mut repositories, state, operation, left);
     let spend = account.spend(&live, now);
     let today = account.spent_today(&live, now);
@@ -66,9 +68,13 @@ pub fn situation(
         headroom: Headroom {
             runners_maximum: operation.scope_maximum,
             runners_left: left,
+            deployment_left: room.runners,
             launches_left: operation.guards.launches_per_decision,
-            registrations_left: operation.guards.registrations_per_decision,
-            registrations_reset: 60,
+            registrations_left: operation
+                .guards
+                .registrations_per_decision
+                .min(room.registrations),
+            registrations_reset: room.registrations_reset.clamp(1, 3_600),
             spend_left: spend_left(
                 &operation.guards.spend,
                 &spend,
@@ -81,6 +87,33 @@ pub fn situation(
         pending,
         runners,
     }
+}
+
+/// What the deployment has left for a scope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// Runners, by the deployment's maximum.
+    pub runners: u32,
+    /// Registrations, by GitHub's limits.
+    pub registrations: u32,
+    /// Seconds until there are more of those.
+    pub registrations_reset: u32,
+}
+
+impl Room {
+    /// No limit but the scope's own.
+    pub const UNLIMITED: Self = Self {
+        runners: u32::MAX,
+        registrations: u32::MAX,
+        registrations_reset: 60,
+    };
+}
+
+/// How many runners a scope has that have not ended, and may have by launches without an outcome.
+pub fn there(state: &ScopeState) -> u32 {
+    let live = state.runners.iter().filter(|runner| runner.is_live());
+    let unsettled = state.intents.iter().map(|intent| intent.request.count);
+    unsettled.fold(count(live.count()), u32::saturating_add)
 }
 
 fn count(length: usize) -> u32 {

@@ -13,7 +13,7 @@ use crate::ids::JobKey;
 use crate::limits::RunnerMode;
 use crate::time::Timestamp;
 
-pub use build::{UNSETTLED_IS_SUPPLY_FOR, situation};
+pub use build::{Room, UNSETTLED_IS_SUPPLY_FOR, situation, there};
 
 /// What a scope is called.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -148,6 +148,10 @@ pub struct Recent {
     pub boot_median: Option<u32>,
     /// Seconds within which 95 in 100 were ready; none: none was.
     pub boot_slowest: Option<u32>,
+    /// For how many seconds EC2 is not asked for more, because it had none. Not shown to policies.
+    pub paused_for: u32,
+    /// How often in a row it had none. Not shown to policies.
+    pub failures: u32,
 }
 
 /// A class and what is left of its maximum. Ordered as configured.
@@ -170,8 +174,11 @@ pub struct ClassFacts {
 pub struct Headroom {
     /// The scope's maximum.
     pub runners_maximum: u32,
-    /// What is left of it.
+    /// What is left of it, and of the deployment's maximum.
     pub runners_left: u32,
+    /// What is left of the deployment's maximum. Not shown to policies.
+    #[serde(default = "unlimited")]
+    pub deployment_left: u32,
     /// Runners that one decision may launch.
     pub launches_left: u32,
     /// Registrations that GitHub's budget allows now.
@@ -182,6 +189,10 @@ pub struct Headroom {
     /// none: there is no limit.
     #[serde(default)]
     pub spend_left: Option<f64>,
+}
+
+fn unlimited() -> u32 {
+    u32::MAX
 }
 
 /// Why a scope is decided now.

@@ -7,7 +7,7 @@ use crate::class::Capacity;
 use crate::ids::ClassName;
 use crate::ports::ScopeState;
 use crate::runner::{Runner, RunnerNews, RunnerPhase};
-use crate::situation::{Recent, ScopeName, Situation, Trigger, situation};
+use crate::situation::{Recent, Room, ScopeName, Situation, Trigger, situation};
 use crate::time::Timestamp;
 
 const HOUR: u64 = 3_600;
@@ -45,7 +45,14 @@ fn seen(state: &ScopeState, now: Timestamp) -> Situation {
         owner: "acme".to_owned(),
         repository: None,
     };
-    situation(&operation, scope, state, Trigger::Jobs, now)
+    situation(
+        &operation,
+        scope,
+        state,
+        &Room::UNLIMITED,
+        Trigger::Jobs,
+        now,
+    )
 }
 
 #[test]
@@ -121,7 +128,14 @@ fn a_launch_is_paid_for_an_hour_when_it_is_decided_and_not_again() {
             owner: "acme".to_owned(),
             repository: None,
         };
-        let shown = situation(&operation, scope, &state, Trigger::Jobs, NOW);
+        let shown = situation(
+            &operation,
+            scope,
+            &state,
+            &Room::UNLIMITED,
+            Trigger::Jobs,
+            NOW,
+        );
         shown.headroom.spend_left.unwrap()
     };
     // Nine runners of a dollar an hour were launched a moment ago: nothing of it is spent, and all is
@@ -163,6 +177,7 @@ fn the_last_hour_of_a_class_is_told_by_capacity() {
         refused: 2,
         boot_median: Some(45),
         boot_slowest: Some(90),
+        ..Recent::default()
     };
     assert_eq!(spot, expected);
     let on_demand = account.recent(&small, Capacity::OnDemand, &live, NOW);

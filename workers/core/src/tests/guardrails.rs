@@ -6,7 +6,7 @@ use crate::guardrails::{KeepRule, LAUNCHES_PER_DECISION, Rule, clamp, retire};
 use crate::limits::{Guards, PublicRepositories};
 use crate::plan::{Fate, Launch, Plan, ScaleDownPlan, Verdict};
 use crate::ports::ScopeState;
-use crate::situation::{ScopeName, Situation, Trigger, situation};
+use crate::situation::{Room, ScopeName, Situation, Trigger, situation};
 
 /// A scope with room for 10 runners, and classes for 3 and 20 of them; the second has no spot price.
 fn room() -> Situation {
@@ -21,6 +21,7 @@ fn room() -> Situation {
         &operation,
         scope,
         &ScopeState::default(),
+        &Room::UNLIMITED,
         Trigger::Jobs,
         NOW,
     )
@@ -121,7 +122,14 @@ fn two_repositories(maximum: Option<u32>, public: PublicRepositories) -> Situati
         owner: "acme".to_owned(),
         repository: None,
     };
-    situation(&operation, scope, &state, Trigger::Jobs, NOW)
+    situation(
+        &operation,
+        scope,
+        &state,
+        &Room::UNLIMITED,
+        Trigger::Jobs,
+        NOW,
+    )
 }
 
 fn for_all_jobs(situation: &Situation) -> Plan {
@@ -140,6 +148,7 @@ const OPEN: Guards = Guards {
         day: None,
         month: None,
     },
+    spot_failures: None,
 };
 
 #[test]

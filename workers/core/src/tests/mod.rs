@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 
 use stoker_intake::{Action, JobEvent};
 
+use crate::budget::Rates;
 use crate::class::{Classes, RunnerClass};
 use crate::contract::fixtures::Fixtures;
 use crate::ids::{ClassName, Deployment, RunnerNames};
@@ -48,6 +49,9 @@ fn operation(classes: Vec<RunnerClass>) -> Operation {
         boot_time: BOOT_TIME,
         jobs_shown: 100,
         guards: Guards::default(),
+        rates: Rates::default(),
+        deployment_maximum: None,
+        spot_fallback: Vec::new(),
     }
 }
 

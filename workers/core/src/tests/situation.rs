@@ -6,7 +6,7 @@ use crate::job::{Job, JobPhase};
 use crate::limits::BOOT_TIME;
 use crate::ports::ScopeState;
 use crate::runner::{Runner, RunnerPhase};
-use crate::situation::{PhaseFacts, ScopeName, Situation, Trigger, situation};
+use crate::situation::{PhaseFacts, Room, ScopeName, Situation, Trigger, situation};
 use crate::time::Timestamp;
 
 fn scope_name() -> ScopeName {
@@ -37,7 +37,14 @@ fn of(state: &ScopeState, shown: usize) -> Situation {
         class("small", &["self-hosted", "linux"], 5),
     ]);
     operation.jobs_shown = shown;
-    situation(&operation, scope_name(), state, Trigger::Jobs, NOW)
+    situation(
+        &operation,
+        scope_name(),
+        state,
+        &Room::UNLIMITED,
+        Trigger::Jobs,
+        NOW,
+    )
 }
 
 fn runner(n: usize, phase: RunnerPhase, age: u64) -> Runner {

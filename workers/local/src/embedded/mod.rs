@@ -15,6 +15,7 @@ use std::time::Duration;
 use stoker_core::control::{Control, Ports};
 use stoker_core::ids::ScopeKey;
 use stoker_core::job::TOMBSTONE_KEPT;
+use stoker_core::journal::Recorder;
 use stoker_core::limits::Operation;
 use stoker_core::ports::{
     ActQueue as _, ActRequest, Clock, Ledger as _, LedgerError, Reporter, ScaleUpDecider,
@@ -32,6 +33,7 @@ use crate::configurations::MemoryConfigurations;
 use crate::database::{Database, DatabaseError};
 use crate::fleet::{SimulatedFleet, SimulatedFleetSettings};
 use crate::github::{SimulatedGitHub, UnknownJobs};
+use crate::journal::FolderJournal;
 use crate::ledger::SqliteLedger;
 use crate::queue::{ActsInProcess, IntakeQueue, QueueError, QueueSettings};
 
@@ -87,6 +89,9 @@ struct Parts {
     clock: Arc<dyn Clock>,
     reporter: Arc<dyn Reporter>,
     act_again: Duration,
+    recorder: Arc<Recorder>,
+    /// None: nothing is kept.
+    journal: Option<FolderJournal>,
 }
 
 /// A control plane that runs until it is [stopped](Self::stop) or dropped.
@@ -115,11 +120,17 @@ impl Embedded {
         let configurations = Arc::new(MemoryConfigurations::default());
         let (fleet, events) = SimulatedFleet::new(settings.fleet, Arc::clone(&configurations));
         let github = Arc::new(SimulatedGitHub::new(settings.unknown_jobs));
+        let journal = settings
+            .data
+            .as_deref()
+            .map(|data| FolderJournal::new(data.join(JOURNAL_FOLDER)));
+        let recorder = Arc::new(Recorder::new(reporter));
+        if journal.is_some() {
+            let _nothing = recorder.next(|| tasks::record_name(&*clock));
+        }
         let reporter: Arc<dyn Reporter> = Arc::new(tasks::Consequences {
             fleet: fleet.clone(),
-            acts: Arc::clone(&acts),
-            told: reporter,
-            coming: std::sync::Mutex::default(),
+            told: Arc::<Recorder>::clone(&recorder),
         });
         let control = Control::new(
             settings.operation,
@@ -144,6 +155,8 @@ impl Embedded {
                 clock,
                 reporter,
                 act_again: settings.act_again,
+                recorder,
+                journal,
             },
             fleet,
             github,
@@ -220,8 +233,22 @@ impl Embedded {
         let _ = self.stop.send(true);
         let mut running = self.tasks.lock().await;
         while running.join_next().await.is_some() {}
+        self.parts.write_down(self.parts.recorder.end()).await;
+    }
+
+    /// The ledger.
+    pub fn ledger(&self) -> &SqliteLedger {
+        &self.parts.ledger
+    }
+
+    /// The journal; none: nothing is kept.
+    pub fn journal(&self) -> Option<&FolderJournal> {
+        self.parts.journal.as_ref()
     }
 }
+
+/// The journal's folder in the data folder.
+pub const JOURNAL_FOLDER: &str = "journal";
 
 fn open(data: Option<&Path>) -> Result<Database, EmbeddedError> {
     let Some(folder) = data else {

@@ -1,13 +1,14 @@
 //! What runs all the time: folding, acting, and hearing of instances.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::Arc;
 use std::time::Duration;
 
 use stoker_core::control::Acted;
-use stoker_core::happening::Happening;
+use stoker_core::happening::{Decision, Happening};
 use stoker_core::ids::{InstanceId, ScopeKey};
-use stoker_core::ports::{ActRequest, Ledger as _, Reporter};
+use stoker_core::journal::{Considered, RecordName, Recorder, Writing};
+use stoker_core::ports::{ActRequest, Clock, JournalStore as _, Ledger as _, Reporter};
 use stoker_core::runner::{RunnerNews, RunnerPhase};
 use stoker_core::situation::Trigger;
 use stoker_core::time::Timestamp;
@@ -19,7 +20,7 @@ use tokio::time::sleep;
 
 use super::Parts;
 use crate::fleet::{FleetEvent, SimulatedFleet};
-use crate::queue::{ActsInProcess, Delivery, Message, Turn};
+use crate::queue::{Delivery, Message, Turn};
 
 /// How many messages are folded at once. One connection writes them, so more would only wait.
 const FOLDED_AT_ONCE: usize = 2;
@@ -45,6 +46,10 @@ pub(super) fn spawn(
         tasks.spawn(act_on_scopes(parts.clone(), stopped.clone()));
     }
     tasks.spawn(hear_of_instances(parts.clone(), events, stopped.clone()));
+    tasks.spawn(tick(parts.clone(), stopped.clone()));
+    if parts.journal.is_some() {
+        tasks.spawn(keep_the_journal(parts.clone(), stopped.clone()));
+    }
 }
 
 async fn fold_messages(parts: Parts, mut stopped: watch::Receiver<bool>) {
@@ -109,10 +114,59 @@ async fn hear_of_instances(
     }
 }
 
-/// Deferrals that end within these seconds of each other are decided again together.
-const DEFERRALS_TOGETHER: u64 = 5;
+/// How often what is due is looked for.
+const TICKS: Duration = Duration::from_secs(1);
+
+async fn tick(parts: Parts, mut stopped: watch::Receiver<bool>) {
+    loop {
+        tokio::select! {
+            biased;
+            _ = stopped.wait_for(|stop| *stop) => return,
+            () = sleep(TICKS) => {}
+        }
+        if let Err(error) = parts.control.tick().await {
+            parts.trouble(None, format!("what is due was not looked for: {error}"));
+        }
+    }
+}
+
+/// How often what happened is written to the journal.
+const WRITTEN_EVERY: Duration = Duration::from_secs(1);
+
+async fn keep_the_journal(parts: Parts, mut stopped: watch::Receiver<bool>) {
+    loop {
+        tokio::select! {
+            biased;
+            _ = stopped.wait_for(|stop| *stop) => return,
+            () = sleep(WRITTEN_EVERY) => {}
+        }
+        let closed = parts.recorder.next(|| record_name(&*parts.clock));
+        parts.write_down(closed).await;
+    }
+}
+
+/// A name for a record that begins now.
+pub(super) fn record_name(clock: &dyn Clock) -> RecordName {
+    let part = RandomState::new().hash_one(std::process::id());
+    RecordName::new(clock.now(), part)
+}
 
 impl Parts {
+    /// A journal that can't be written stops nothing.
+    pub(super) async fn write_down(&self, records: Vec<Writing>) {
+        let Some(journal) = &self.journal else {
+            return;
+        };
+        for writing in records {
+            if let Err(error) = journal.write(writing.name(), writing.packed()).await {
+                self.trouble(
+                    None,
+                    format!("what happened is not in the journal: {error}"),
+                );
+            }
+        }
+    }
+
     async fn fold(&self, message: Message) {
         match JobEvent::from_message(&message.body) {
             Ok(event) => {
@@ -122,7 +176,7 @@ impl Parts {
                     return;
                 }
             }
-            Err(error) => self.report(&Happening::MessageDropped {
+            Err(error) => self.report(&Happening::MessagePutAside {
                 message: message.id.to_string(),
                 problem: error.to_string(),
             }),
@@ -135,10 +189,11 @@ impl Parts {
     async fn act(&self, turn: &Turn) {
         match self.control.act(turn.scope, turn.trigger).await {
             Ok(Acted::Done) => self.acts.finish(turn),
-            Ok(Acted::TryAgain) => {
+            Ok(Acted::TryAgain { after }) => {
                 self.acts.finish(turn);
                 let again = format!("again-{}", turn.number());
-                self.ask(turn.scope, again, Trigger::Tick, self.act_again);
+                let pause = Duration::from_secs(u64::from(after)).min(self.act_again);
+                self.ask(turn.scope, again, Trigger::Tick, pause);
             }
             Err(error) => {
                 let given_up = self.acts.give_back(turn, GIVEN_BACK_FOR);
@@ -157,8 +212,8 @@ impl Parts {
         let mut tried = 0;
         loop {
             let heard = async {
-                let known = self.ledger.runner(scope, instance).await?;
-                self.control.fold_runner(scope, instance, &news).await?;
+                let known = self.ledger.runner(instance).await?;
+                self.control.fold_runner(instance, &news).await?;
                 Ok::<_, stoker_core::control::ControlError>(
                     known.is_some_and(|runner| runner.phase != RunnerPhase::Ended),
                 )
@@ -200,62 +255,30 @@ impl Parts {
 }
 
 /// Passes on what happened, and lets follow from it what follows by itself: an instance whose runner has
-/// ended shuts down, and a deferral with a time is decided again then.
+/// ended shuts down.
 pub(super) struct Consequences {
     pub(super) fleet: SimulatedFleet,
-    pub(super) acts: Arc<ActsInProcess>,
-    pub(super) told: Arc<dyn Reporter>,
-    /// When each scope is decided again for what was deferred, in units of [`DEFERRALS_TOGETHER`].
-    pub(super) coming: Mutex<HashMap<ScopeKey, u64>>,
-}
-
-impl Consequences {
-    /// Whether a scope has nothing to come that is as soon; then this is what comes.
-    fn is_sooner(&self, scope: ScopeKey, due: u64, now: Timestamp) -> bool {
-        let mut coming = self.coming.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = coming.get(&scope).copied();
-        let waits = known.is_some_and(|known| known * DEFERRALS_TOGETHER > now.0 && known <= due);
-        if !waits {
-            coming.insert(scope, due);
-        }
-        !waits
-    }
+    pub(super) told: Arc<Recorder>,
 }
 
 impl Reporter for Consequences {
     fn report(&self, at: Timestamp, happening: &Happening) {
         self.told.report(at, happening);
-        match happening {
-            Happening::RunnerChanged {
-                instance,
-                phase: RunnerPhase::Ended,
-                ..
-            } => {
-                self.fleet.shut_down(instance);
-            }
-            Happening::Decided(decision) => {
-                let soonest = decision
-                    .deferrals
-                    .iter()
-                    .filter_map(|d| d.retry_after)
-                    .min();
-                if let Some(seconds) = soonest {
-                    // Requests for about the same time are one, or each decision would begin a chain of
-                    // its own.
-                    let due = (at.0 + u64::from(seconds)) / DEFERRALS_TOGETHER + 1;
-                    if !self.is_sooner(decision.scope, due, at) {
-                        return;
-                    }
-                    let request = ActRequest {
-                        scope: decision.scope,
-                        folded: format!("deferred-until-{due}"),
-                        trigger: Trigger::Tick,
-                    };
-                    let delay = (due * DEFERRALS_TOGETHER).saturating_sub(at.0);
-                    self.acts.ask_later(&request, Duration::from_secs(delay));
-                }
-            }
-            _ => {}
+        if let Happening::RunnerChanged {
+            instance,
+            phase: RunnerPhase::Ended,
+            ..
+        } = happening
+        {
+            self.fleet.shut_down(instance);
         }
+    }
+
+    fn decided(&self, at: Timestamp, decision: &Decision, considered: &Considered<'_>) {
+        self.told.decided(at, decision, considered);
+    }
+
+    fn record(&self) -> Option<RecordName> {
+        self.told.record()
     }
 }

@@ -1,4 +1,5 @@
 use async_trait::async_trait;
+use stoker_core::budget::Rates;
 use stoker_core::class::{Capacity, Classes};
 use stoker_core::happening::Happening;
 use stoker_core::ids::{PolicyGeneration, RunnerNames};
@@ -93,6 +94,9 @@ fn settings(data: Option<PathBuf>) -> EmbeddedSettings {
             boot_time: BOOT_TIME,
             jobs_shown: JOBS_SHOWN,
             guards: Guards::default(),
+            rates: Rates::UNLIMITED,
+            deployment_maximum: None,
+            spot_fallback: Vec::new(),
         },
         fleet: SimulatedFleetSettings {
             boot: Duration::from_millis(300),
@@ -253,7 +257,9 @@ async fn a_message_that_nobody_can_read_is_dropped_and_told() {
         .await
         .unwrap();
     notes
-        .wait_for("drop", 1, |h| matches!(h, Happening::MessageDropped { .. }))
+        .wait_for("drop", 1, |h| {
+            matches!(h, Happening::MessagePutAside { .. })
+        })
         .await;
     while !embedded.is_quiet() {
         tokio::time::sleep(Duration::from_millis(20)).await;

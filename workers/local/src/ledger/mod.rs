@@ -1,6 +1,7 @@
 //! The ledger in SQLite: each write is one transaction, conditional on the revision or version read.
 
 mod rows;
+mod shared;
 #[cfg(test)]
 mod tests;
 
@@ -9,9 +10,12 @@ use rusqlite::{Connection, TransactionBehavior};
 use stoker_core::account::Account;
 use stoker_core::ids::{InstanceId, JobKey, ScopeKey, ScopeVersion};
 use stoker_core::job::Job;
-use stoker_core::ports::{DecidedScope, Ledger, LedgerError, ScopeState, Settlement};
+use stoker_core::ports::{
+    DecidedScope, Due, Ledger, LedgerError, ScopeState, Settlement, Shared, SharedItem,
+};
 use stoker_core::runner::Runner;
 use stoker_core::time::Timestamp;
+use stoker_intake::RepositoryId;
 
 use crate::database::Database;
 
@@ -113,6 +117,7 @@ impl Ledger for SqliteLedger {
             scope,
             state,
             generation,
+            due,
             ..
         } = *decided;
         let (decision, intents) = (decided.decision.clone(), decided.intents.to_vec());
@@ -123,6 +128,7 @@ impl Ledger for SqliteLedger {
                 decision: &decision,
                 generation,
                 intents: &intents,
+                due,
             };
             rows::save_decision(connection, &decided)
         })
@@ -150,14 +156,10 @@ impl Ledger for SqliteLedger {
         .await
     }
 
-    async fn runner(
-        &self,
-        scope: ScopeKey,
-        instance: &InstanceId,
-    ) -> Result<Option<Runner>, LedgerError> {
+    async fn runner(&self, instance: &InstanceId) -> Result<Option<Runner>, LedgerError> {
         let instance = instance.clone();
         self.read("read a runner", move |connection| {
-            rows::runner(connection, scope, &instance)
+            rows::runner(connection, &instance)
         })
         .await
     }
@@ -166,6 +168,60 @@ impl Ledger for SqliteLedger {
         let runner = runner.clone();
         self.write("write a runner", move |connection| {
             rows::put_runner(connection, &runner)
+        })
+        .await
+    }
+
+    async fn shared(&self, item: SharedItem) -> Result<Shared, LedgerError> {
+        self.read("read what all scopes share", move |connection| {
+            shared::shared(connection, item)
+        })
+        .await
+    }
+
+    async fn put_shared(&self, item: SharedItem, seen: u64, body: &str) -> Result<(), LedgerError> {
+        let body = body.to_owned();
+        self.write("write what all scopes share", move |connection| {
+            shared::put_shared(connection, item, seen, &body)
+        })
+        .await
+    }
+
+    async fn put_due(&self, due: &Due) -> Result<(), LedgerError> {
+        let due = due.clone();
+        self.write("note when a scope is due", move |connection| {
+            shared::put_due(connection, &due)
+        })
+        .await
+    }
+
+    async fn due(&self, until: Timestamp, most: usize) -> Result<Vec<Due>, LedgerError> {
+        self.read("list what is due", move |connection| {
+            shared::due(connection, until, most)
+        })
+        .await
+    }
+
+    async fn drop_due(&self, due: &Due) -> Result<(), LedgerError> {
+        let due = due.clone();
+        self.write("take off what was due", move |connection| {
+            shared::drop_due(connection, &due)
+        })
+        .await
+    }
+
+    async fn name_repository(&self, name: &str, id: RepositoryId) -> Result<(), LedgerError> {
+        let name = name.to_owned();
+        self.write("note a repository's name", move |connection| {
+            shared::name_repository(connection, &name, id)
+        })
+        .await
+    }
+
+    async fn repository(&self, name: &str) -> Result<Option<RepositoryId>, LedgerError> {
+        let name = name.to_owned();
+        self.read("look up a repository", move |connection| {
+            shared::repository(connection, &name)
         })
         .await
     }

@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use stoker_core::account::Account;
 use stoker_core::ids::{InstanceId, JobKey, PolicyGeneration, ScopeKey, ScopeVersion};
 use stoker_core::job::{Job, JobPhase};
-use stoker_core::ports::{DecidedScope, LedgerError, ScopeSeen, ScopeState, Settlement};
+use stoker_core::ports::{DecidedScope, Due, LedgerError, ScopeSeen, ScopeState, Settlement};
 use stoker_core::runner::{Runner, RunnerPhase};
 use stoker_core::time::Timestamp;
 
@@ -25,11 +25,11 @@ impl Fault {
         }
     }
 
-    fn conflict(item: impl Into<String>) -> Self {
+    pub(super) fn conflict(item: impl Into<String>) -> Self {
         Self::Ledger(LedgerError::Conflict(item.into()))
     }
 
-    fn unreadable(item: String, problem: &impl ToString) -> Self {
+    pub(super) fn unreadable(item: String, problem: &impl ToString) -> Self {
         Self::Ledger(LedgerError::Unreadable {
             item,
             problem: problem.to_string(),
@@ -43,7 +43,7 @@ impl From<rusqlite::Error> for Fault {
     }
 }
 
-type Done<T> = Result<T, Fault>;
+pub(super) type Done<T> = Result<T, Fault>;
 
 fn parse<T: DeserializeOwned>(item: impl FnOnce() -> String, json: &str) -> Done<T> {
     serde_json::from_str(json).map_err(|error| Fault::unreadable(item(), &error))
@@ -54,11 +54,11 @@ fn json<T: serde::Serialize>(item: impl FnOnce() -> String, value: &T) -> Done<S
 }
 
 /// SQLite's integers are signed; the bits are the same.
-fn signed(id: u64) -> i64 {
+pub(super) fn signed(id: u64) -> i64 {
     id.cast_signed()
 }
 
-fn seconds(time: Timestamp) -> i64 {
+pub(super) fn seconds(time: Timestamp) -> i64 {
     signed(time.0)
 }
 
@@ -116,18 +116,12 @@ fn runner_name(scope: ScopeKey, instance: &InstanceId) -> String {
     format!("runner {instance} of {scope}")
 }
 
-pub(super) fn runner(
-    connection: &Connection,
-    scope: ScopeKey,
-    instance: &InstanceId,
-) -> Done<Option<Runner>> {
+pub(super) fn runner(connection: &Connection, instance: &InstanceId) -> Done<Option<Runner>> {
     connection
-        .prepare_cached("SELECT item FROM runners WHERE scope = ? AND instance = ?")?
-        .query_row(params![scope.to_string(), instance.as_str()], |row| {
-            row.get::<_, String>(0)
-        })
+        .prepare_cached("SELECT item FROM runners WHERE instance = ?")?
+        .query_row([instance.as_str()], |row| row.get::<_, String>(0))
         .optional()?
-        .map(|item| parse(|| runner_name(scope, instance), &item))
+        .map(|item| parse(|| format!("runner {instance}"), &item))
         .transpose()
 }
 
@@ -310,6 +304,9 @@ pub(super) fn save_decision(
             signed(generation.0),
             decided.decision.0
         ])?;
+    if let Some(at) = decided.due {
+        super::shared::put_due(connection, &Due { at, scope })?;
+    }
     let mut insert =
         connection.prepare_cached("INSERT INTO intents (id, scope, item) VALUES (?, ?, ?)")?;
     for intent in decided.intents {

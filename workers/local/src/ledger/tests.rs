@@ -37,6 +37,7 @@ async fn what_was_written_is_there_after_a_restart() {
             decision: &intent.decision,
             generation: PolicyGeneration(3),
             intents: std::slice::from_ref(&intent),
+            due: None,
         };
         ledger.save_decision(&decided).await.unwrap();
     }

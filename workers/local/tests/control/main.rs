@@ -4,6 +4,7 @@
 // Everything here is a test, and a test that can't go on is to say where.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod launching;
 mod world;
 
 use stoker_core::control::{Acted, Folded};
@@ -35,7 +36,7 @@ async fn a_launch_whose_answer_was_lost_is_found_and_not_made_again() {
     let world = World::new();
     world.queue(1).await;
     world.fleet().answers_get_lost = true;
-    assert_eq!(world.act().await, Acted::TryAgain);
+    assert!(matches!(world.act().await, Acted::TryAgain { .. }));
     assert_eq!(world.state().await.intents.len(), 1);
     world.fleet().answers_get_lost = false;
     assert_eq!(world.act().await, Acted::Done);
@@ -49,7 +50,7 @@ async fn while_a_launch_is_unsettled_its_jobs_get_no_other() {
     world.queue(1).await;
     world.fleet().down = true;
     for _ in 0..3 {
-        assert_eq!(world.act().await, Acted::TryAgain);
+        assert!(matches!(world.act().await, Acted::TryAgain { .. }));
     }
     assert_eq!(world.state().await.intents.len(), 1);
     world.fleet().down = false;
@@ -100,7 +101,7 @@ async fn an_instance_that_can_not_be_registered_is_terminated_and_its_job_served
     let world = World::new();
     world.queue(1).await;
     world.github().down = true;
-    assert_eq!(world.act().await, Acted::TryAgain);
+    assert!(matches!(world.act().await, Acted::TryAgain { .. }));
     assert_eq!(world.fleet().terminated.len(), 1);
     assert!(world.state().await.runners.is_empty());
     world.github().down = false;
@@ -114,7 +115,7 @@ async fn an_instance_whose_configuration_was_not_written_is_terminated_and_can_n
     let world = World::new();
     world.queue(1).await;
     world.parameters().answers_get_lost = true;
-    assert_eq!(world.act().await, Acted::TryAgain);
+    assert!(matches!(world.act().await, Acted::TryAgain { .. }));
     assert_eq!(world.fleet().terminated.len(), 1);
     assert!(world.parameters().written.is_empty());
 }
@@ -131,7 +132,7 @@ async fn a_runner_that_may_have_its_configuration_is_never_taken_for_one_that_ha
     let job = world.job_key(1);
     world
         .control
-        .fold_runner(runner.scope, &runner.instance, &RunnerNews::Took(job))
+        .fold_runner(&runner.instance, &RunnerNews::Took(job))
         .await
         .unwrap();
     world.act().await;
@@ -224,9 +225,7 @@ async fn what_a_runner_cost_is_booked_once_and_decided_with() {
     let runner = world.state().await.runners.remove(0);
     world.pass(3_600);
     let end = RunnerNews::Gone;
-    let gone = world
-        .control
-        .fold_runner(runner.scope, &runner.instance, &end);
+    let gone = world.control.fold_runner(&runner.instance, &end);
     gone.await.unwrap();
     // Nobody has acted since: it is on the list, and costs all the same.
     let state = world.state().await;
@@ -258,9 +257,7 @@ async fn a_job_whose_runner_was_taken_back_is_known_when_it_is_run_again() {
     world.act().await;
     let runner = world.state().await.runners.remove(0);
     for news in [RunnerNews::Took(world.job_key(1)), RunnerNews::Interrupted] {
-        let heard = world
-            .control
-            .fold_runner(runner.scope, &runner.instance, &news);
+        let heard = world.control.fold_runner(&runner.instance, &news);
         heard.await.unwrap();
     }
     world.complete(1).await;

@@ -1,11 +1,12 @@
 //! The ports, as the tests want them.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use stoker_core::account::Account;
 use stoker_core::boot::{InstanceConfiguration, Registration};
+use stoker_core::budget::Rates;
 use stoker_core::class::{Capacity, Classes};
 use stoker_core::contract::Fixtures;
 use stoker_core::control::{Acted, Control, Ports};
@@ -13,19 +14,20 @@ use stoker_core::happening::Happening;
 use stoker_core::ids::{
     Deployment, InstanceId, IntentId, JobKey, PolicyGeneration, RunnerNames, ScopeKey, ScopeVersion,
 };
-use stoker_core::intent::{Instance, Intent, Launched};
+use stoker_core::intent::{Instance, Intent, Launched, Refusal};
 use stoker_core::job::Job;
 use stoker_core::limits::{BOOT_TIME, Guards, JOBS_SHOWN, Operation, RunnerLevel, RunnerMode};
 use stoker_core::plan::{DecidedBy, Deferral, Launch, Plan, PolicyLevel, Proposal};
 use stoker_core::ports::{
     ActQueue, ActQueueError, ActRequest, Clock, ConfigurationError, Configurations, DecidedScope,
-    Fleet, FleetError, GitHub, GitHubError, JobLookup, Ledger, LedgerError, RegistrationTarget,
-    Reporter, RunnerSpec, ScaleUpDecider, ScopeState, Settlement,
+    Due, Fleet, FleetError, GitHub, GitHubError, GitHubFault, JobLookup, Ledger, LedgerError,
+    RegisteredRunner, RegistrationTarget, Removed, Reporter, RunnerSpec, ScaleUpDecider,
+    ScopeState, Settlement, Shared, SharedItem,
 };
 use stoker_core::runner::Runner;
 use stoker_core::situation::{PhaseFacts, ScopeName, Situation, Trigger};
 use stoker_core::time::Timestamp;
-use stoker_intake::{Action, JobEvent, JobId};
+use stoker_intake::{Action, JobEvent, JobId, RepositoryId};
 use stoker_local::{Database, SqliteLedger};
 
 const START: Timestamp = Timestamp(1_800_000_000);
@@ -35,7 +37,11 @@ const START: Timestamp = Timestamp(1_800_000_000);
 pub(crate) struct FleetState {
     pub(crate) down: bool,
     pub(crate) answers_get_lost: bool,
+    /// Nothing is given of that capacity, for that reason.
+    pub(crate) lacks: Option<(Capacity, &'static str)>,
     pub(crate) launched: HashMap<IntentId, Vec<Instance>>,
+    /// What was asked for, in its order: capacity and count.
+    pub(crate) asked: Vec<(Capacity, u32)>,
     pub(crate) terminated: BTreeSet<InstanceId>,
 }
 
@@ -43,6 +49,11 @@ pub(crate) struct FleetState {
 #[derive(Default)]
 pub(crate) struct GitHubState {
     pub(crate) down: bool,
+    /// What the next registrations come to, and whether they are made all the same.
+    pub(crate) faults: VecDeque<(GitHubFault, bool)>,
+    /// Who is registered.
+    pub(crate) registered: Vec<RegisteredRunner>,
+    pub(crate) asked: usize,
 }
 
 /// What the parameter store is told, and what is in it.
@@ -84,6 +95,11 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    /// One that is run in another way.
+    pub(crate) fn with(change: impl FnOnce(&mut Operation)) -> Self {
         let fixtures = Fixtures::new(START, 1);
         let outside = Arc::new(Outside::default());
         *outside.now.lock().unwrap() = START.0;
@@ -91,10 +107,10 @@ impl World {
         let labels = fixtures.queued_event(1, 1).labels.unwrap();
         let classes = serde_json::json!([{
             "name": "any", "labels": labels, "launch_template": "runners",
-            "maximum": 10, "spot_price": 0.03
+            "maximum": 10, "spot_price": 0.03, "on_demand_price": 0.1
         }]);
         let deployment: Deployment = "test".parse().unwrap();
-        let operation = Operation {
+        let mut operation = Operation {
             names: RunnerNames::new("stoker", &deployment).unwrap(),
             deployment,
             level: RunnerLevel::Organization,
@@ -105,7 +121,11 @@ impl World {
             boot_time: BOOT_TIME,
             jobs_shown: JOBS_SHOWN,
             guards: Guards::default(),
+            rates: Rates::UNLIMITED,
+            deployment_maximum: None,
+            spot_fallback: Vec::new(),
         };
+        change(&mut operation);
         let control = Control::new(
             operation,
             Ports {
@@ -140,6 +160,20 @@ impl World {
 
     pub(crate) fn queued(&self, n: u64) -> JobEvent {
         self.fixtures.queued_event(1, n)
+    }
+
+    pub(crate) async fn queue_in(&self, scope: u64, n: u64) {
+        let event = self.fixtures.queued_event(scope, n);
+        self.control.fold(&event).await.unwrap();
+    }
+
+    pub(crate) async fn act_in(&self, scope: u64) -> Acted {
+        let scope = self.fixtures.scope(scope);
+        self.control.act(scope, Trigger::Jobs).await.unwrap()
+    }
+
+    pub(crate) async fn state_in(&self, scope: u64) -> ScopeState {
+        self.ledger.scope(self.fixtures.scope(scope)).await.unwrap()
     }
 
     pub(crate) async fn queue(&self, n: u64) {
@@ -224,6 +258,20 @@ impl Fleet for Outside {
         if fleet.down {
             return Err(no_answer(intent));
         }
+        fleet
+            .asked
+            .push((intent.request.capacity, intent.request.count));
+        if let Some((capacity, code)) = fleet.lacks
+            && capacity == intent.request.capacity
+        {
+            return Ok(Launched {
+                instances: Vec::new(),
+                refusals: vec![Refusal {
+                    code: code.to_owned(),
+                    message: "none left".to_owned(),
+                }],
+            });
+        }
         let instances = fleet
             .launched
             .entry(intent.id.clone())
@@ -284,13 +332,57 @@ impl GitHub for Outside {
         _: &RegistrationTarget,
         runner: &RunnerSpec,
     ) -> Result<Registration, GitHubError> {
-        if self.github.lock().unwrap().down {
+        let mut github = self.github.lock().unwrap();
+        github.asked += 1;
+        let fault = github.faults.pop_front();
+        let taken = github.registered.iter().any(|one| one.name == runner.name);
+        if fault.is_none_or(|(_, done)| done) && !taken && !github.down {
+            let id = u64::try_from(github.registered.len()).unwrap() + 1;
+            github.registered.push(RegisteredRunner {
+                id,
+                name: runner.name.clone(),
+                online: false,
+                busy: false,
+            });
+        }
+        let fault = fault.map(|(fault, _)| fault);
+        if let Some(fault) = fault.or(taken.then_some(GitHubFault::Conflict)) {
+            return Err(GitHubError {
+                what: format!("register {}", runner.name),
+                problem: "a fault".to_owned(),
+                fault,
+            });
+        }
+        if github.down {
             return Err(GitHubError {
                 what: format!("register {}", runner.name),
                 problem: "it is down".to_owned(),
+                fault: GitHubFault::Refused,
             });
         }
         Ok(Registration::Ephemeral("configuration".to_owned().into()))
+    }
+
+    async fn runner(
+        &self,
+        _: &RegistrationTarget,
+        name: &str,
+    ) -> Result<Option<RegisteredRunner>, GitHubError> {
+        let github = self.github.lock().unwrap();
+        let mut all = github.registered.iter();
+        Ok(all.find(|runner| runner.name == name).cloned())
+    }
+
+    async fn remove(&self, _: &RegistrationTarget, id: u64) -> Result<Removed, GitHubError> {
+        let mut github = self.github.lock().unwrap();
+        let Some(place) = github.registered.iter().position(|one| one.id == id) else {
+            return Ok(Removed::Unknown);
+        };
+        if github.registered[place].busy {
+            return Ok(Removed::Busy);
+        }
+        github.registered.remove(place);
+        Ok(Removed::Removed)
     }
 
     fn page(&self, scope: &ScopeName) -> String {
@@ -378,16 +470,40 @@ impl Ledger for ContendedLedger {
         self.ledger.book(scope, account, booked).await
     }
 
-    async fn runner(
-        &self,
-        scope: ScopeKey,
-        instance: &InstanceId,
-    ) -> Result<Option<Runner>, LedgerError> {
-        self.ledger.runner(scope, instance).await
+    async fn runner(&self, instance: &InstanceId) -> Result<Option<Runner>, LedgerError> {
+        self.ledger.runner(instance).await
     }
 
     async fn put_runner(&self, runner: &Runner) -> Result<(), LedgerError> {
         self.ledger.put_runner(runner).await
+    }
+
+    async fn shared(&self, item: SharedItem) -> Result<Shared, LedgerError> {
+        self.ledger.shared(item).await
+    }
+
+    async fn put_shared(&self, item: SharedItem, seen: u64, body: &str) -> Result<(), LedgerError> {
+        self.ledger.put_shared(item, seen, body).await
+    }
+
+    async fn put_due(&self, due: &Due) -> Result<(), LedgerError> {
+        self.ledger.put_due(due).await
+    }
+
+    async fn due(&self, until: Timestamp, most: usize) -> Result<Vec<Due>, LedgerError> {
+        self.ledger.due(until, most).await
+    }
+
+    async fn drop_due(&self, due: &Due) -> Result<(), LedgerError> {
+        self.ledger.drop_due(due).await
+    }
+
+    async fn name_repository(&self, name: &str, id: RepositoryId) -> Result<(), LedgerError> {
+        self.ledger.name_repository(name, id).await
+    }
+
+    async fn repository(&self, name: &str) -> Result<Option<RepositoryId>, LedgerError> {
+        self.ledger.repository(name).await
     }
 }
 

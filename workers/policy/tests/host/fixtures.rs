@@ -370,6 +370,7 @@ pub(crate) fn situation(jobs: usize) -> Situation {
         pending_unseen: 0,
         runners: Vec::new(),
         headroom: Headroom {
+            deployment_left: u32::MAX,
             runners_maximum: 10,
             runners_left: 10,
             launches_left: 10,

@@ -25,7 +25,11 @@ impl Noting {
         if fails {
             return Err(LedgerError::Conflict("job".to_owned()).into());
         }
-        Ok(if again { Acted::TryAgain } else { Acted::Done })
+        Ok(if again {
+            Acted::TryAgain { after: 7 }
+        } else {
+            Acted::Done
+        })
     }
 }
 
@@ -35,9 +39,158 @@ impl Steer for Noting {
         self.note(event.name.clone()).await.map(|_| ())
     }
 
+    async fn fold_instance(
+        &self,
+        instance: &InstanceId,
+        news: &RunnerNews,
+        event: &str,
+    ) -> Result<(), ControlError> {
+        let what = format!("{instance} {news:?} {event}");
+        self.note(what).await.map(|_| ())
+    }
+
     async fn act(&self, scope: ScopeKey, _: Trigger) -> Result<Acted, ControlError> {
         self.note(scope.to_string()).await
     }
+
+    async fn act_later(&self, scope: ScopeKey, seconds: u32) -> Result<(), ControlError> {
+        self.note(format!("{scope} in {seconds}")).await.map(|_| ())
+    }
+
+    async fn tick(&self) -> Result<(), ControlError> {
+        self.note("tick".to_owned()).await.map(|_| ())
+    }
+}
+
+/// Queues that note what becomes of messages.
+#[derive(Default)]
+struct Noted {
+    delayed: Mutex<Vec<(String, u32)>>,
+    aside: Mutex<Vec<(String, String)>>,
+    full: bool,
+}
+
+#[async_trait]
+impl Queues for Noted {
+    async fn delay(&self, record: &Record, seconds: u32) -> Result<(), String> {
+        let delayed = (record.id.clone(), seconds);
+        self.delayed.lock().unwrap().push(delayed);
+        Ok(())
+    }
+
+    async fn put_aside(&self, record: &Record, reason: &str) -> Result<(), String> {
+        if self.full {
+            return Err("it is down".to_owned());
+        }
+        let aside = (record.id.clone(), reason.to_owned());
+        self.aside.lock().unwrap().push(aside);
+        Ok(())
+    }
+}
+
+struct Silent;
+
+impl Reporter for Silent {
+    fn report(&self, _: stoker_core::time::Timestamp, _: &Happening) {}
+}
+
+/// What became of one message that was delivered so often.
+async fn one(
+    steer: Noting,
+    queues: Noted,
+    body: String,
+    receives: u32,
+) -> (bool, Arc<Noted>, Vec<String>) {
+    let queues = Arc::new(queues);
+    let told: Arc<dyn Queues> = Arc::<Noted>::clone(&queues);
+    let handler = Handler::new(steer, told, Arc::new(Silent), 4);
+    let record = Record {
+        id: "m".to_owned(),
+        body,
+        attributes: crate::event::Attributes {
+            group: None,
+            receives: Some(receives.to_string()),
+        },
+        ..Record::default()
+    };
+    let until = Instant::now() + Duration::from_secs(10);
+    let response = handler
+        .handle(
+            SqsEvent {
+                records: vec![record],
+            },
+            until,
+        )
+        .await;
+    let done = handler.steer.done.lock().unwrap().clone();
+    (!response.failures.is_empty(), queues, done)
+}
+
+#[tokio::test]
+async fn what_failed_comes_again_within_seconds_and_in_the_end_is_put_aside_with_its_reason() {
+    let failing = || Noting {
+        fails: vec!["one"],
+        ..Noting::default()
+    };
+    for (receives, pause) in [(1, 2), (2, 4), (3, 8)] {
+        let (stays, queues, _) = one(failing(), Noted::default(), event("one"), receives).await;
+        assert!(stays);
+        assert_eq!(*queues.delayed.lock().unwrap(), [("m".to_owned(), pause)]);
+    }
+    let (stays, queues, _) = one(failing(), Noted::default(), event("one"), 4).await;
+    assert!(!stays);
+    let aside = queues.aside.lock().unwrap().clone();
+    assert!(aside[0].1.contains("failed 4 times"), "{aside:?}");
+    assert!(
+        aside[0].1.contains("changed by another writer"),
+        "{aside:?}"
+    );
+}
+
+#[tokio::test]
+async fn what_nobody_can_read_is_put_aside_at_once_and_stays_where_that_fails() {
+    let broken = || "not json".to_owned();
+    let (stays, queues, _) = one(Noting::default(), Noted::default(), broken(), 1).await;
+    assert!(!stays);
+    assert_eq!(queues.aside.lock().unwrap().len(), 1);
+    let down = Noted {
+        full: true,
+        ..Noted::default()
+    };
+    let (stays, ..) = one(Noting::default(), down, broken(), 9).await;
+    assert!(stays, "nothing is lost");
+}
+
+#[tokio::test]
+async fn an_act_that_waits_for_capacity_is_never_put_aside_and_holds_up_no_others() {
+    let waiting = || Noting {
+        try_again: vec!["org-1"],
+        ..Noting::default()
+    };
+    let (stays, queues, _) = one(waiting(), Noted::default(), act("org-1"), 1).await;
+    assert!(stays);
+    assert_eq!(*queues.delayed.lock().unwrap(), [("m".to_owned(), 7)]);
+    let (stays, queues, done) = one(waiting(), Noted::default(), act("org-1"), 5).await;
+    assert!(!stays);
+    assert_eq!(queues.aside.lock().unwrap().len(), 0);
+    assert_eq!(done, ["org-1", "org-1 in 7"]);
+}
+
+#[tokio::test]
+async fn news_of_instances_is_folded_and_what_says_nothing_new_is_done() {
+    let told = |state: &str| {
+        serde_json::json!({
+            "id": "e-1", "source": "aws.ec2",
+            "detail-type": "EC2 Instance State-change Notification",
+            "detail": {"instance-id": "i-0abc", "state": state},
+        })
+        .to_string()
+    };
+    let (stays, _, done) = one(Noting::default(), Noted::default(), told("terminated"), 1).await;
+    assert!(!stays);
+    assert_eq!(done, ["i-0abc Gone e-1"]);
+    let (stays, _, done) = one(Noting::default(), Noted::default(), told("running"), 1).await;
+    assert!(!stays && done.is_empty());
 }
 
 fn event(name: &str) -> String {
@@ -66,10 +219,13 @@ async fn handled(
             body: body.clone(),
             attributes: crate::event::Attributes {
                 group: group.map(str::to_owned),
+                receives: None,
             },
+            ..Record::default()
         })
         .collect();
-    let handler = Handler::new(steer, Lines::new(&"ci".parse().unwrap()));
+    let queues = Arc::new(Noted::default());
+    let handler = Handler::new(steer, queues, Arc::new(Silent), 4);
     let until = Instant::now() + Duration::from_secs(10);
     let response = handler.handle(SqsEvent { records }, until).await;
     let mut failed: Vec<String> = response.failures.into_iter().map(|f| f.id).collect();
@@ -79,7 +235,7 @@ async fn handled(
 }
 
 #[tokio::test]
-async fn a_broken_message_is_dropped_and_those_beside_it_are_handled() {
+async fn a_broken_message_is_put_aside_and_those_beside_it_are_handled() {
     let messages = [
         ("m1", event("one"), None),
         ("m2", "not json".to_owned(), None),

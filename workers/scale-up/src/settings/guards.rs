@@ -1,6 +1,9 @@
 //! The operator's limits besides the maxima of scopes and classes.
 
-use stoker_core::limits::{Guards, PublicRepositories, REGISTRATIONS_A_MINUTE, SpendLimits};
+use stoker_core::budget::Rates;
+use stoker_core::limits::{
+    Guards, PublicRepositories, REGISTRATIONS_A_MINUTE, SPOT_FALLBACK, SpendLimits,
+};
 
 use super::MOST_RUNNERS;
 use stoker_lambda::reader::Reader;
@@ -33,6 +36,8 @@ pub(super) fn guards<F: Fn(&str) -> Option<String>>(reader: &mut Reader<F>) -> O
         Some(REGISTRATIONS_A_MINUTE),
         registrations,
     );
+    let failures = "after how many failures in a row spot is left alone for a while; 0: never";
+    let spot_failures = reader.number("SPOT_FAILURES", 0..=1_000, Some(3), failures);
     let hour = dollars(reader, "MAX_SPEND_PER_HOUR");
     let day = dollars(reader, "MAX_SPEND_PER_DAY");
     let month = dollars(reader, "MAX_SPEND_PER_MONTH");
@@ -46,12 +51,53 @@ pub(super) fn guards<F: Fn(&str) -> Option<String>>(reader: &mut Reader<F>) -> O
             day: day?,
             month: month?,
         },
+        spot_failures: match spot_failures? {
+            0 => None,
+            failures => Some(failures),
+        },
     })
+}
+
+/// How often GitHub may be asked.
+pub(super) fn rates<F: Fn(&str) -> Option<String>>(reader: &mut Reader<F>) -> Option<Rates> {
+    let default = Rates::default();
+    let points = "the points a minute that registrations may cost; 0: no limit (as on some GHES)";
+    let points = reader.number(
+        "GITHUB_POINTS_A_MINUTE",
+        0..=1_000_000,
+        default.points_a_minute,
+        points,
+    );
+    let hour = "the registrations an hour; 0: no limit";
+    let hour = reader.number(
+        "GITHUB_REGISTRATIONS_AN_HOUR",
+        0..=1_000_000,
+        default.registrations_an_hour,
+        hour,
+    );
+    let limit = |number: u32| (number > 0).then_some(number);
+    Some(Rates {
+        points_a_minute: limit(points?),
+        registrations_an_hour: limit(hour?),
+    })
+}
+
+/// EC2's codes for which on-demand instances follow where there were no spot ones.
+pub(super) fn spot_fallback<F: Fn(&str) -> Option<String>>(reader: &mut Reader<F>) -> Vec<String> {
+    match reader.optional("SPOT_FALLBACK_CODES") {
+        None => SPOT_FALLBACK.map(str::to_owned).to_vec(),
+        Some(codes) if codes == "none" => Vec::new(),
+        Some(codes) => codes
+            .split([',', ' '])
+            .filter(|code| !code.is_empty())
+            .map(str::to_owned)
+            .collect(),
+    }
 }
 
 /// A maximum that may be left out. The outer option is none where what is given is wrong.
 #[allow(clippy::option_option)]
-fn maximum<F: Fn(&str) -> Option<String>>(
+pub(super) fn maximum<F: Fn(&str) -> Option<String>>(
     reader: &mut Reader<F>,
     name: &'static str,
     what: &str,

@@ -25,8 +25,18 @@ pub(crate) struct Settings {
     pub(crate) policies_prefix: String,
     /// The `DynamoDB` table.
     pub(crate) ledger_table: String,
+    /// The queue of events.
+    pub(crate) intake_queue_url: String,
     /// The FIFO queue.
     pub(crate) act_queue_url: String,
+    /// The queue for what can't be handled.
+    pub(crate) dead_letter_queue_url: String,
+    /// How often a message may be delivered before it is put there.
+    pub(crate) most_receives: u32,
+    /// The S3 bucket of the journal.
+    pub(crate) journal_bucket: String,
+    /// Below which prefix.
+    pub(crate) journal_prefix: String,
     /// Where instances find their configurations: `/<prefix>/<deployment>/runners/…`.
     pub(crate) parameter_prefix: String,
     /// The key that encrypts them; none: the account's own for SSM.
@@ -45,6 +55,9 @@ const MOST_RUNNERS: u32 = 10_000;
 /// Showing a job costs a policy some 1,000 fuel and the host half a microsecond; GitHub queues no more
 /// jobs than this for one organisation's runners at once that could all be launched for.
 const MOST_SHOWN: usize = 20_000;
+
+/// A message that failed so often, over some six minutes, fails for a reason that does not pass by itself.
+const MOST_RECEIVES: u32 = 10;
 
 /// A boot that takes longer than an hour is none.
 const LONGEST_BOOT: u32 = 3_600;
@@ -65,7 +78,17 @@ impl Settings {
         let policies_bucket = reader.required("POLICIES_BUCKET", "the S3 bucket with the policies");
         let policies_prefix = reader.optional("POLICIES_PREFIX").unwrap_or_default();
         let ledger_table = reader.required("LEDGER_TABLE", "the name of the DynamoDB table");
+        let intake_queue_url =
+            reader.required("INTAKE_QUEUE_URL", "the URL of the queue of events");
         let act_queue_url = act_queue_url(&mut reader);
+        let dead_letter_queue_url = reader.required(
+            "DEAD_LETTER_QUEUE_URL",
+            "the URL of the queue for messages that can't be handled",
+        );
+        let receives = "how often a message may be delivered before it is put aside";
+        let most_receives = reader.number("MAX_RECEIVES", 1..=1_000, Some(MOST_RECEIVES), receives);
+        let journal_bucket = reader.required("JOURNAL_BUCKET", "the S3 bucket of the journal");
+        let journal_prefix = reader.optional("JOURNAL_PREFIX").unwrap_or_default();
         let parameter_prefix = reader
             .optional("PARAMETER_PREFIX")
             .unwrap_or_else(|| "stoker".to_owned());
@@ -87,7 +110,12 @@ impl Settings {
                 policies_bucket: policies_bucket?,
                 policies_prefix,
                 ledger_table: ledger_table?,
+                intake_queue_url: intake_queue_url?,
                 act_queue_url: act_queue_url?,
+                dead_letter_queue_url: dead_letter_queue_url?,
+                most_receives: most_receives?,
+                journal_bucket: journal_bucket?,
+                journal_prefix,
                 parameter_prefix,
                 kms_key,
                 github: github?,
@@ -141,6 +169,10 @@ fn operation<F: Fn(&str) -> Option<String>>(reader: &mut Reader<F>) -> Option<Op
     let shown = "the most waiting jobs that a policy is shown";
     let jobs_shown = reader.number("MAX_JOBS_SHOWN", 1..=MOST_SHOWN, Some(JOBS_SHOWN), shown);
     let guards = guards::guards(reader);
+    let rates = guards::rates(reader);
+    let all = "the most runners of all organisations and repositories together";
+    let deployment_maximum = guards::maximum(reader, "MAX_RUNNERS_IN_ALL", all);
+    let spot_fallback = guards::spot_fallback(reader);
     Some(Operation {
         deployment: deployment?,
         names: names?,
@@ -152,6 +184,9 @@ fn operation<F: Fn(&str) -> Option<String>>(reader: &mut Reader<F>) -> Option<Op
         boot_time: boot_time?,
         jobs_shown: jobs_shown?,
         guards: guards?,
+        rates: rates?,
+        deployment_maximum: deployment_maximum?,
+        spot_fallback,
     })
 }
 
@@ -204,9 +239,18 @@ mod tests {
             ("MAX_RUNNERS", "20"),
             ("LEDGER_TABLE", "ledger"),
             (
+                "INTAKE_QUEUE_URL",
+                "https://sqs.eu-west-1.amazonaws.com/1/in",
+            ),
+            (
                 "ACT_QUEUE_URL",
                 "https://sqs.eu-west-1.amazonaws.com/1/act.fifo",
             ),
+            (
+                "DEAD_LETTER_QUEUE_URL",
+                "https://sqs.eu-west-1.amazonaws.com/1/dead",
+            ),
+            ("JOURNAL_BUCKET", "journal"),
             ("POLICIES_BUCKET", "policies"),
             ("POLICY_PUBLIC_KEYS", KEY),
             ("GITHUB_APP_ID_PARAMETER", "/stoker/app-id"),
@@ -285,14 +329,17 @@ mod tests {
                 "POLICY_PUBLIC_KEYS",
                 "POLICIES_BUCKET",
                 "LEDGER_TABLE",
+                "INTAKE_QUEUE_URL",
                 "ACT_QUEUE_URL",
+                "DEAD_LETTER_QUEUE_URL",
+                "JOURNAL_BUCKET",
                 "GITHUB_APP_ID_PARAMETER",
                 "GITHUB_APP_PRIVATE_KEY_PARAMETER",
             ]
         );
         assert!(
             told.to_string()
-                .starts_with("9 settings are wrong: DEPLOYMENT is not set")
+                .starts_with("12 settings are wrong: DEPLOYMENT is not set")
         );
     }
 

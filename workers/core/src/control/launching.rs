@@ -1,0 +1,428 @@
+//! From a decision to runners: room is reserved, intents are saved, EC2 is asked, and what it gives is written
+//! down and configured.
+
+use futures::future::{FutureExt as _, join_all};
+
+use super::act::{Again, SOON, target_of};
+use super::book::Answered;
+use super::decision::{self, Decided};
+use super::{Control, ControlError};
+use crate::class::Capacity;
+use crate::guardrails::{self, Granted};
+use crate::happening::Happening;
+use crate::ids::{DecisionId, ScopeKey};
+use crate::intent::{Instance, Intent, Launched};
+use crate::plan::{Launch, Plan, Proposal};
+use crate::ports::{DecidedScope, Due, LedgerError, RegistrationTarget, ScopeState, Settlement};
+use crate::runner::{Runner, RunnerPhase};
+use crate::situation::{ScopeName, Situation, Trigger, situation, there};
+use crate::time::Timestamp;
+
+/// When a scope is looked at again should the act that decided die: longer than an act takes.
+const LOOKED_AT_AGAIN: u64 = 60;
+
+/// What EC2 answered to one launch.
+struct Answer<'a> {
+    intent: &'a Intent,
+    /// None: its answer was lost.
+    launched: Option<Launched>,
+    /// The runners of it that may be configured.
+    runners: Vec<Runner>,
+}
+
+impl Answer<'_> {
+    /// How many instances EC2 gave.
+    fn given(&self) -> u32 {
+        let launched = self.launched.as_ref();
+        let given = launched.map_or(0, |launched| launched.instances.len());
+        u32::try_from(given).unwrap_or(u32::MAX)
+    }
+
+    /// How many it did not have, and its code for why.
+    fn lacking(&self) -> Option<(u32, &str)> {
+        let launched = self.launched.as_ref()?;
+        let lacking = self.intent.request.count.saturating_sub(self.given());
+        let code = launched
+            .refusals
+            .first()
+            .map_or("Unknown", |first| &first.code);
+        (lacking > 0).then_some((lacking, code))
+    }
+}
+
+impl Control {
+    /// Decides, and does what was decided. None: another actor decided meanwhile, and nothing was done.
+    pub(super) async fn decide_and_launch(
+        &self,
+        scope: ScopeKey,
+        name: &ScopeName,
+        state: &ScopeState,
+        trigger: Trigger,
+    ) -> Result<Option<Again>, ControlError> {
+        let now = self.now();
+        let room = self.room(scope, there(state)).await?;
+        let mut situation = situation(&self.operation, name.clone(), state, &room, trigger, now);
+        let proposal = self
+            .ports
+            .decider
+            .decide(&situation, state.generation)
+            .await;
+        let granted = self
+            .granted(scope, state, &proposal.plan, &mut situation)
+            .await?;
+        let decided = Decided {
+            id: self.decision_id(scope, state, now),
+            scope,
+            proposal: &proposal,
+            granted: &granted,
+            situation: &situation,
+        };
+        let intents = decided.intents();
+        if !self.save(&decided, state, &intents).await? {
+            return Ok(None);
+        }
+        self.tell(&decided, &intents);
+        let target = target_of(scope, state);
+        let mut answers = self.ask_for(&intents).await?;
+        let mut again = Again::default();
+        if let Some(fallen_back) = self.fall_back(scope, name, &answers, trigger).await? {
+            again.join(fallen_back);
+        }
+        for answer in &answers {
+            if answer.launched.is_none() {
+                again.join(Again::after(SOON / 2));
+            }
+        }
+        let runners: Vec<Runner> = answers
+            .iter_mut()
+            .flat_map(|answer| std::mem::take(&mut answer.runners))
+            .collect();
+        again.join(self.configure_all(target.as_ref(), &runners).await?);
+        // Last: runners are waited for, books and reasons are not.
+        self.finish(&decided, state, &intents, &answers, again)
+            .await?;
+        Ok(Some(again))
+    }
+
+    fn decision_id(&self, scope: ScopeKey, state: &ScopeState, now: Timestamp) -> DecisionId {
+        DecisionId::new(
+            &self.operation.deployment,
+            scope,
+            state.version,
+            now,
+            self.next_turn(),
+        )
+    }
+
+    /// What of a plan may be launched, with the room for it reserved.
+    async fn granted(
+        &self,
+        scope: ScopeKey,
+        state: &ScopeState,
+        plan: &Plan,
+        situation: &mut Situation,
+    ) -> Result<Granted, ControlError> {
+        let guards = &self.operation.guards;
+        let granted = guardrails::clamp(plan, situation, guards);
+        let wanted = granted.launches().iter().map(|launch| launch.count);
+        let wanted = wanted.fold(0, u32::saturating_add);
+        let reserved = self.reserve(scope, there(state), wanted).await?;
+        if reserved >= wanted {
+            return Ok(granted);
+        }
+        // Another scope was quicker since the room was looked at.
+        situation.headroom.registrations_left = reserved;
+        Ok(guardrails::clamp(plan, situation, guards))
+    }
+
+    /// Whether the decision stands: false if the scope was decided meanwhile. One that launches nothing
+    /// and was taken by no newer policies changes nothing, so it needs no fence.
+    async fn save(
+        &self,
+        decided: &Decided<'_>,
+        state: &ScopeState,
+        intents: &[Intent],
+    ) -> Result<bool, ControlError> {
+        let generation = decided.proposal.by.generation.unwrap_or_default();
+        if intents.is_empty() && generation <= state.generation {
+            return Ok(true);
+        }
+        let saved = DecidedScope {
+            scope: decided.scope,
+            state: state.seen(),
+            decision: &decided.id,
+            generation,
+            intents,
+            due: (!intents.is_empty()).then(|| look_again(decided)),
+        };
+        match self.ports.ledger.save_decision(&saved).await {
+            Ok(_version) => Ok(true),
+            Err(LedgerError::Conflict(_)) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn tell(&self, decided: &Decided<'_>, intents: &[Intent]) {
+        let decision = decided.decision(intents);
+        self.ports
+            .reporter
+            .decided(self.now(), &decision, &decided.considered());
+    }
+
+    /// Asks EC2 for what was decided, and writes down what it gives.
+    async fn ask_for<'i>(&self, intents: &'i [Intent]) -> Result<Vec<Answer<'i>>, ControlError> {
+        let mut launches = Vec::new();
+        for intent in intents {
+            launches.push(self.launch(intent).boxed());
+        }
+        join_all(launches).await.into_iter().collect()
+    }
+
+    async fn launch<'i>(&self, intent: &'i Intent) -> Result<Answer<'i>, ControlError> {
+        match self.ports.fleet.launch(intent).await {
+            Ok(launched) => Ok(Answer {
+                intent,
+                runners: self.settle(intent, launched.clone()).await?,
+                launched: Some(launched),
+            }),
+            Err(error) => {
+                self.report(&Happening::LaunchUnsettled {
+                    intent: intent.id.clone(),
+                    scope: intent.scope,
+                    problem: format!("{error}; the launch is kept and taken up again"),
+                });
+                // What EC2 gave, if anything, is not known.
+                Ok(Answer {
+                    intent,
+                    launched: None,
+                    runners: Vec::new(),
+                })
+            }
+        }
+    }
+
+    /// Where EC2 had no spot instances, on-demand ones follow at once, if the operator wants that and the
+    /// class offers them: as a decision of its own, with an intent of its own.
+    async fn fall_back(
+        &self,
+        scope: ScopeKey,
+        name: &ScopeName,
+        answers: &[Answer<'_>],
+        trigger: Trigger,
+    ) -> Result<Option<Again>, ControlError> {
+        let lacking: Vec<(&Intent, u32, &str)> = answers
+            .iter()
+            .filter(|answer| answer.intent.request.capacity == Capacity::Spot)
+            .filter_map(|answer| {
+                let (count, code) = answer.lacking()?;
+                let falls_back = self.operation.spot_fallback.iter().any(|one| one == code);
+                falls_back.then_some((answer.intent, count, code))
+            })
+            .collect();
+        if lacking.is_empty() {
+            return Ok(None);
+        }
+        let now = self.now();
+        let state = self.ports.ledger.scope(scope).await?;
+        // What was reserved and did not come covers it.
+        let room = crate::situation::Room::UNLIMITED;
+        let situation = situation(&self.operation, name.clone(), &state, &room, trigger, now);
+        let plan = Plan {
+            launches: lacking
+                .into_iter()
+                .filter_map(|(intent, count, code)| on_demand(&situation, intent, count, code))
+                .collect(),
+            ..Plan::default()
+        };
+        if plan.launches.is_empty() {
+            return Ok(None);
+        }
+        let granted = guardrails::clamp(&plan, &situation, &self.operation.guards);
+        let proposal = Proposal {
+            plan,
+            by: decision::spot_fallback(),
+            basis: crate::plan::Basis::default(),
+            fallback: None,
+        };
+        let decided = Decided {
+            id: self.decision_id(scope, &state, now),
+            scope,
+            proposal: &proposal,
+            granted: &granted,
+            situation: &situation,
+        };
+        let intents = decided.intents();
+        if intents.is_empty() || !self.save(&decided, &state, &intents).await? {
+            return Ok(Some(Again::after(SOON)));
+        }
+        self.tell(&decided, &intents);
+        let mut answers = self.ask_for(&intents).await?;
+        let runners: Vec<Runner> = answers
+            .iter_mut()
+            .flat_map(|answer| std::mem::take(&mut answer.runners))
+            .collect();
+        let target = target_of(scope, &state);
+        let mut again = self.configure_all(target.as_ref(), &runners).await?;
+        if answers.iter().any(|answer| answer.launched.is_none()) {
+            again.join(Again::after(SOON / 2));
+        }
+        self.finish(&decided, &state, &intents, &answers, again)
+            .await?;
+        Ok(Some(again))
+    }
+
+    /// What can wait until the runners are on their way: the account, why jobs wait, and when the scope is
+    /// to be looked at again.
+    async fn finish(
+        &self,
+        decided: &Decided<'_>,
+        state: &ScopeState,
+        intents: &[Intent],
+        answers: &[Answer<'_>],
+        again: Again,
+    ) -> Result<(), ControlError> {
+        let now = self.now();
+        let answered: Vec<Answered> = answers
+            .iter()
+            .filter(|answer| answer.launched.is_some())
+            .map(|answer| Answered {
+                class: answer.intent.request.class.clone(),
+                capacity: answer.intent.request.capacity,
+                launched: answer.given(),
+                refused: answer.lacking().map_or(0, |(count, _)| count),
+                lacking: answer.lacking().map(|(_, code)| code.to_owned()),
+                at: now,
+            })
+            .collect();
+        self.book(decided.scope, state, &answered).await;
+        self.note_jobs(decided, intents).await;
+        let pauses = answered.iter().any(|answer| answer.lacking.is_some());
+        let soonest = decided
+            .retry_after()
+            .or(pauses.then_some(super::book::FIRST_PAUSE));
+        if let Some(seconds) = soonest {
+            let due = Due {
+                at: Timestamp(now.0 + u64::from(seconds)),
+                scope: decided.scope,
+            };
+            self.ports.ledger.put_due(&due).await?;
+        }
+        if !intents.is_empty() && again.is_none() {
+            let due = Due {
+                at: look_again(decided),
+                scope: decided.scope,
+            };
+            self.ports.ledger.drop_due(&due).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes down what EC2 gave: the runners that there are now, none of which has a configuration.
+    pub(super) async fn settle(
+        &self,
+        intent: &Intent,
+        launched: Launched,
+    ) -> Result<Vec<Runner>, ControlError> {
+        let now = self.now();
+        let runners: Vec<Runner> = launched
+            .instances
+            .iter()
+            .enumerate()
+            .filter(|(_, instance)| !instance.gone)
+            .map(|(number, instance)| self.runner(intent, number, instance, now))
+            .collect();
+        self.ports
+            .ledger
+            .settle(&Settlement {
+                intent: intent.id.clone(),
+                scope: intent.scope,
+                runners: runners.clone(),
+            })
+            .await?;
+        self.report(&Happening::Launched {
+            intent: intent.id.clone(),
+            scope: intent.scope,
+            class: intent.request.class.clone(),
+            capacity: intent.request.capacity,
+            wanted: intent.request.count,
+            instances: launched.instances,
+            refusals: launched.refusals,
+        });
+        Ok(runners)
+    }
+
+    fn runner(
+        &self,
+        intent: &Intent,
+        number: usize,
+        instance: &Instance,
+        now: Timestamp,
+    ) -> Runner {
+        Runner {
+            instance: instance.id.clone(),
+            name: self.operation.names.name(&instance.id),
+            scope: intent.scope,
+            class: intent.request.class.clone(),
+            capacity: intent.request.capacity,
+            instance_type: instance.instance_type.clone(),
+            mode: self.operation.mode,
+            phase: RunnerPhase::Launching,
+            phase_since: now,
+            launched_for: intent.launched_for(number),
+            intent: intent.id.clone(),
+            launched_at: now,
+            price: intent.price,
+            booted_at: None,
+            interrupted: false,
+            last_job: None,
+            attempt: 0,
+            revision: 0,
+        }
+    }
+
+    async fn configure_all(
+        &self,
+        target: Option<&RegistrationTarget>,
+        runners: &[Runner],
+    ) -> Result<Again, ControlError> {
+        let Some(target) = target else {
+            // No job is left that would say where to register them.
+            for runner in runners {
+                self.give_up(runner).await?;
+            }
+            return Ok(Again::default());
+        };
+        self.configure(target, runners).await
+    }
+}
+
+/// When the scope is looked at again, should the act that took the decision die.
+fn look_again(decided: &Decided<'_>) -> Timestamp {
+    Timestamp(decided.situation.now.0 + LOOKED_AT_AGAIN)
+}
+
+/// The launch that follows where EC2 had no spot instances; none: the class is not offered on demand.
+fn on_demand(situation: &Situation, intent: &Intent, count: u32, code: &str) -> Option<Launch> {
+    let class = situation
+        .classes
+        .iter()
+        .position(|facts| facts.class.name == intent.request.class)?;
+    situation.classes[class].class.on_demand_price?;
+    let given = intent.request.count - count;
+    let given = usize::try_from(given).unwrap_or(usize::MAX);
+    let place = |key| situation.pending.iter().position(|job| job.key == key);
+    let for_repository = |id| situation.repositories.iter().position(|one| one.id == id);
+    Some(Launch {
+        class,
+        capacity: Capacity::OnDemand,
+        count,
+        launched_for: intent.launched_for.and_then(for_repository),
+        jobs: intent
+            .jobs
+            .iter()
+            .skip(given)
+            .filter_map(|&key| place(key))
+            .collect(),
+        reason: format!("EC2 had no spot instances ({code}): on demand instead"),
+    })
+}

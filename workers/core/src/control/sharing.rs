@@ -1,0 +1,147 @@
+//! What all acts of the deployment share: GitHub's patience, and the deployment's maximum of runners.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::{Control, ControlError};
+use crate::budget::{Budget, Census};
+use crate::ids::ScopeKey;
+use crate::limits::RunnerMode;
+use crate::ports::{LedgerError, SharedItem};
+use crate::situation::Room;
+use crate::time::Timestamp;
+
+/// How often a shared item is tried to be written that others write too. Each time somebody else got
+/// through.
+const CONFLICTS_BORNE: usize = 50;
+
+impl Control {
+    /// What the deployment has left for a scope that has so many runners; that it has so many is noted.
+    pub(super) async fn room(&self, scope: ScopeKey, there: u32) -> Result<Room, ControlError> {
+        let now = self.now();
+        let rates = &self.operation.rates;
+        let budget: Budget = self.read_shared(SharedItem::Budget).await?.0;
+        let runners = self.note_there(scope, there).await?;
+        Ok(Room {
+            runners,
+            registrations: match self.operation.mode {
+                RunnerMode::Ephemeral => budget.registrations_left(rates, now),
+                // One token serves any number of runners for an hour.
+                RunnerMode::Persistent => match budget.registrations_left(rates, now) {
+                    0 => 0,
+                    _ => u32::MAX,
+                },
+            },
+            registrations_reset: budget.frees(rates, now),
+        })
+    }
+
+    /// Notes that a scope has so many runners; how many more it may get by the deployment's maximum.
+    pub(super) async fn note_there(
+        &self,
+        scope: ScopeKey,
+        there: u32,
+    ) -> Result<u32, ControlError> {
+        let Some(maximum) = self.operation.deployment_maximum else {
+            return Ok(u32::MAX);
+        };
+        self.change_shared(SharedItem::Census, |census: &mut Census| {
+            census.note(scope, there);
+            census.left(scope, there, maximum)
+        })
+        .await
+    }
+
+    /// Reserves room for so many more runners of a scope that has `there`: as many as there is room for.
+    pub(super) async fn reserve(
+        &self,
+        scope: ScopeKey,
+        there: u32,
+        wanted: u32,
+    ) -> Result<u32, ControlError> {
+        if wanted == 0 {
+            return Ok(0);
+        }
+        let granted = self.reserve_registrations(wanted).await?;
+        let Some(maximum) = self.operation.deployment_maximum else {
+            return Ok(granted);
+        };
+        self.change_shared(SharedItem::Census, |census: &mut Census| {
+            let granted = granted.min(census.left(scope, there, maximum));
+            census.note(scope, there + granted);
+            granted
+        })
+        .await
+    }
+
+    /// Reserves registrations with GitHub: as many as there are left.
+    pub(super) async fn reserve_registrations(&self, wanted: u32) -> Result<u32, ControlError> {
+        let now = self.now();
+        let one_token = self.operation.mode == RunnerMode::Persistent;
+        let calls = if one_token { wanted.min(1) } else { wanted };
+        let granted = self
+            .change_shared(SharedItem::Budget, |budget: &mut Budget| {
+                budget.reserve(calls, &self.operation.rates, now)
+            })
+            .await?;
+        Ok(if one_token && granted > 0 {
+            wanted
+        } else {
+            granted
+        })
+    }
+
+    /// GitHub wants to be left alone until then: every act of the deployment does so.
+    pub(super) async fn leave_github_alone(&self, until: Timestamp) -> Result<(), ControlError> {
+        self.change_shared(SharedItem::Budget, |budget: &mut Budget| {
+            budget.close(until);
+        })
+        .await
+    }
+
+    async fn read_shared<T: Default + DeserializeOwned>(
+        &self,
+        item: SharedItem,
+    ) -> Result<(T, u64), ControlError> {
+        let stored = self.ports.ledger.shared(item).await?;
+        if stored.body.is_empty() {
+            return Ok((T::default(), stored.revision));
+        }
+        let content =
+            serde_json::from_str(&stored.body).map_err(|error| unreadable(item, &error))?;
+        Ok((content, stored.revision))
+    }
+
+    /// Reads, changes, and writes what has changed; again if somebody else wrote meanwhile.
+    async fn change_shared<T, R>(
+        &self,
+        item: SharedItem,
+        change: impl Fn(&mut T) -> R,
+    ) -> Result<R, ControlError>
+    where
+        T: Default + Clone + PartialEq + Serialize + DeserializeOwned,
+    {
+        for _ in 0..CONFLICTS_BORNE {
+            let (before, revision): (T, u64) = self.read_shared(item).await?;
+            let mut after = before.clone();
+            let answer = change(&mut after);
+            if after == before {
+                return Ok(answer);
+            }
+            let body = serde_json::to_string(&after).map_err(|error| unreadable(item, &error))?;
+            match self.ports.ledger.put_shared(item, revision, &body).await {
+                Ok(()) => return Ok(answer),
+                Err(LedgerError::Conflict(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(LedgerError::Conflict(format!("shared {}", item.as_str())).into())
+    }
+}
+
+fn unreadable(item: SharedItem, error: &serde_json::Error) -> LedgerError {
+    LedgerError::Unreadable {
+        item: format!("shared {}", item.as_str()),
+        problem: error.to_string(),
+    }
+}
