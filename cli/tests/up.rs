@@ -452,7 +452,7 @@ async fn other_requests_are_answered_as_the_edge_answers_them() {
 /// What `stoker why` says of that job.
 fn why(job: u64, arguments: &[&str]) -> (Option<i32>, String) {
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_stoker"))
-        .args(["why", "codertocat/hello-world", &job.to_string()])
+        .args(["why", "octocoders/hello-world", &job.to_string()])
         .args(arguments)
         .output()
         .unwrap();

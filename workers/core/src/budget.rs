@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::ScopeKey;
+use crate::ids::{ScopeKey, ScopeVersion};
 use crate::time::Timestamp;
 
 /// What one just-in-time configuration, or any other write, costs of [`Rates::points_a_minute`]; reads cost
@@ -140,28 +140,100 @@ impl Budget {
     }
 }
 
-/// How many runners each scope has, launches without an outcome included, as of its last act.
+/// How long a reservation of room holds that no decision has made use of, in seconds: a Lambda lives no
+/// longer.
+const RESERVED_FOR: u64 = 900;
+
+/// What a scope has of the deployment's runners.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+struct Share {
+    /// The version of the scope that this is of.
+    version: ScopeVersion,
+    /// Its runners, launches without an outcome included.
+    there: u32,
+    /// What the next decision may add: of several at once only one is saved.
+    reserved: u32,
+    /// Until when that is kept.
+    until: Timestamp,
+}
+
+impl Share {
+    fn count(&self, now: Timestamp) -> u32 {
+        let reserved = if self.until > now { self.reserved } else { 0 };
+        self.there.saturating_add(reserved)
+    }
+}
+
+/// How many runners each scope has, as of its last act.
+///
+/// Two acts on one scope may run at once, and one of them may have read what is long past. So each entry is
+/// of a version of its scope: what is of an earlier one changes nothing, and at one version there are never
+/// more runners than were read, since what is launched raises it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Census {
-    scopes: BTreeMap<ScopeKey, u32>,
+    scopes: BTreeMap<ScopeKey, Share>,
 }
 
 impl Census {
+    /// Notes that a scope had `there` runners when it had that version.
+    pub fn note(&mut self, scope: ScopeKey, version: ScopeVersion, there: u32, now: Timestamp) {
+        let known = self.scopes.get(&scope).copied().unwrap_or_default();
+        if known.version > version {
+            return;
+        }
+        let share = if known.version == version {
+            Share { there, ..known }
+        } else {
+            Share {
+                version,
+                there,
+                ..Share::default()
+            }
+        };
+        if share.count(now) == 0 {
+            self.scopes.remove(&scope);
+        } else {
+            self.scopes.insert(scope, share);
+        }
+    }
+
     /// How many more a scope that has `there` may get, of at most `maximum` in all scopes together.
-    pub fn left(&self, scope: ScopeKey, there: u32, maximum: u32) -> u32 {
+    pub fn left(&self, scope: ScopeKey, there: u32, maximum: u32, now: Timestamp) -> u32 {
         let others = self.scopes.iter().filter(|(other, _)| **other != scope);
-        let others = others.fold(0_u32, |sum, (_, count)| sum.saturating_add(*count));
+        let others = others.fold(0_u32, |sum, (_, share)| {
+            sum.saturating_add(share.count(now))
+        });
         maximum.saturating_sub(others.saturating_add(there))
     }
 
-    /// Notes that a scope has so many. Whether that is another number than before.
-    pub fn note(&mut self, scope: ScopeKey, count: u32) -> bool {
-        if count == 0 {
-            self.scopes.remove(&scope).is_some()
-        } else {
-            self.scopes.insert(scope, count) != Some(count)
+    /// Reserves room for as many more of at most `wanted` as there is. How many it is.
+    pub fn reserve(
+        &mut self,
+        scope: ScopeKey,
+        version: ScopeVersion,
+        there: u32,
+        wanted: u32,
+        maximum: u32,
+        now: Timestamp,
+    ) -> u32 {
+        self.note(scope, version, there, now);
+        let granted = wanted.min(self.left(scope, there, maximum, now));
+        let share = self.scopes.entry(scope).or_insert(Share {
+            version,
+            there,
+            ..Share::default()
+        });
+        if share.version != version {
+            // It was decided meanwhile: this decision will not be saved.
+            return 0;
         }
+        if granted > 0 {
+            let before = if share.until > now { share.reserved } else { 0 };
+            share.reserved = before.max(granted);
+            share.until = Timestamp(now.0 + RESERVED_FOR);
+        }
+        granted
     }
 }
 
@@ -216,17 +288,29 @@ mod tests {
     #[test]
     fn a_scope_gets_what_the_others_leave() {
         let (one, other) = ("org-1".parse().unwrap(), "org-2".parse().unwrap());
+        let (first, second) = (ScopeVersion(1), ScopeVersion(2));
         let mut census = Census::default();
-        assert!(census.note(one, 7));
-        assert!(!census.note(one, 7));
-        assert_eq!(census.left(other, 1, 10), 2);
-        assert_eq!(
-            census.left(one, 7, 10),
-            3,
-            "its own are what it says itself"
-        );
-        assert!(census.note(one, 0));
-        assert_eq!(census.left(other, 1, 10), 9);
+        assert_eq!(census.reserve(one, first, 3, 4, 10, at(0)), 4);
+        assert_eq!(census.left(other, 1, 10, at(1)), 2);
+        // Another act on the same scope has no room beside it, nor does it take any away.
+        assert_eq!(census.reserve(one, first, 3, 2, 10, at(1)), 2);
+        assert_eq!(census.left(other, 1, 10, at(1)), 2);
+        // What was launched is there, and what is of before it says nothing.
+        census.note(one, second, 7, at(2));
+        census.note(one, first, 0, at(3));
+        assert_eq!(census.reserve(one, first, 0, 5, 10, at(3)), 0);
+        assert_eq!(census.left(other, 1, 10, at(3)), 2);
+        census.note(one, second, 0, at(4));
+        assert_eq!(census.left(other, 1, 10, at(4)), 9);
+    }
+
+    #[test]
+    fn what_an_act_that_died_had_reserved_is_free_again_when_no_lambda_lives_so_long() {
+        let (one, other) = ("org-1".parse().unwrap(), "org-2".parse().unwrap());
+        let mut census = Census::default();
+        census.reserve(one, ScopeVersion(1), 0, 10, 10, at(0));
+        assert_eq!(census.left(other, 0, 10, at(899)), 0);
+        assert_eq!(census.left(other, 0, 10, at(900)), 10);
     }
 
     proptest! {

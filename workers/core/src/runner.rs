@@ -146,6 +146,16 @@ impl Runner {
         })
     }
 
+    /// The same, on its way out: no supply any more.
+    #[must_use]
+    pub fn retiring(&self, now: Timestamp) -> Self {
+        Self {
+            phase: RunnerPhase::Retiring,
+            phase_since: now,
+            ..self.clone()
+        }
+    }
+
     /// The repository that its cost is counted for: the one that it serves or served last, else the one
     /// that it was launched for.
     pub fn counts_for(&self) -> Option<RepositoryId> {

@@ -60,6 +60,9 @@ struct Envelope {
 impl Message {
     /// Reads a message's body.
     pub(crate) fn read(body: &str) -> Result<Self, Unreadable> {
+        if is_of_ec2(body) {
+            return instance(body);
+        }
         match JobEvent::from_message(body) {
             Ok(event) => Ok(Self::Fold(Box::new(event))),
             Err(error @ MessageError::UnknownVersion { found }) => {
@@ -71,7 +74,6 @@ impl Message {
                 }
             }
             Err(MessageError::OtherKind { found: Some(kind) }) if kind == ACT_KIND => act(body),
-            Err(MessageError::OtherKind { found: None }) if is_of_ec2(body) => instance(body),
             Err(MessageError::OtherKind { found }) => Err(Unreadable::Malformed(match found {
                 Some(kind) => format!(
                     "its kind is {kind:?}, and this Lambda reads {JOB_EVENT_KIND:?} and {ACT_KIND:?}"

@@ -8,7 +8,7 @@ use crate::intent::{Intent, Launched, Refusal};
 use crate::job::Job;
 use crate::ports::{FleetError, LedgerError, RegistrationTarget, ScopeState};
 use crate::runner::{Runner, RunnerPhase};
-use crate::situation::{ScopeName, Trigger, UNSETTLED_IS_SUPPLY_FOR, there};
+use crate::situation::{ScopeName, Trigger, UNSETTLED_IS_SUPPLY_FOR};
 
 /// What an act came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,10 +45,6 @@ impl Again {
         self.0
             .map_or(Acted::Done, |after| Acted::TryAgain { after })
     }
-
-    pub(super) fn is_none(self) -> bool {
-        self.0.is_none()
-    }
 }
 
 /// In how many seconds what failed without a word about it is tried again.
@@ -73,7 +69,7 @@ impl Control {
         for _ in 0..=CONFLICTS_BORNE {
             let Some(name) = scope_name(scope, &state) else {
                 // What it gave back is another scope's.
-                self.note_there(scope, there(&state)).await?;
+                self.note_there(scope, &state).await?;
                 self.book(scope, &state, &[]).await;
                 return Ok(again.acted());
             };
@@ -122,12 +118,16 @@ impl Control {
         } else {
             self.ports.ledger.scope(scope).await?
         };
-        let launching: Vec<Runner> = state
-            .runners
-            .iter()
-            .filter(|runner| runner.phase == RunnerPhase::Launching)
-            .cloned()
-            .collect();
+        let of_phase = |phase: &RunnerPhase| {
+            let all = state.runners.iter().filter(|runner| runner.phase == *phase);
+            all.cloned().collect::<Vec<Runner>>()
+        };
+        for runner in of_phase(&RunnerPhase::Retiring) {
+            if !self.terminate(&runner).await? {
+                again.join(Again::after(SOON));
+            }
+        }
+        let launching = of_phase(&RunnerPhase::Launching);
         if !launching.is_empty() {
             let target = target_of(scope, &state);
             again.join(self.take_over(target.as_ref(), launching).await?);
@@ -145,14 +145,17 @@ impl Control {
     ) -> Result<Again, ControlError> {
         let now = self.now();
         let waits = |runner: &Runner| runner.launched_at.age(now) <= self.operation.boot_time / 2;
-        let (Some(target), (young, old)) =
-            (target, launching.into_iter().partition::<Vec<_>, _>(waits))
-        else {
+        let (young, old): (Vec<Runner>, Vec<Runner>) = launching.into_iter().partition(waits);
+        let Some(target) = target else {
+            // No job is left that would say where to register them.
+            for runner in young.iter().chain(&old) {
+                self.give_up(runner, &[RunnerPhase::Launching]).await?;
+            }
             return Ok(Again::default());
         };
         for runner in &old {
+            self.give_up(runner, &[RunnerPhase::Launching]).await?;
             self.unregister(target, runner).await;
-            self.give_up(runner).await?;
         }
         let wanted = u32::try_from(young.len()).unwrap_or(u32::MAX);
         let granted = self.reserve_registrations(wanted).await?;
@@ -160,11 +163,9 @@ impl Control {
         if granted < wanted {
             again.join(Again::after(SOON));
         }
+        let granted = usize::try_from(granted).unwrap_or(usize::MAX);
         let mut claimed = Vec::new();
-        for runner in young
-            .into_iter()
-            .take(usize::try_from(granted).unwrap_or(usize::MAX))
-        {
+        for runner in young.into_iter().take(granted) {
             let mine = Runner {
                 attempt: runner.attempt + 1,
                 ..runner
@@ -216,7 +217,7 @@ fn was_left_behind(state: &ScopeState) -> bool {
         || state
             .runners
             .iter()
-            .any(|runner| runner.phase == RunnerPhase::Launching)
+            .any(|runner| matches!(runner.phase, RunnerPhase::Launching | RunnerPhase::Retiring))
 }
 
 /// The job that was heard of last knows best what things are called and which installation serves.

@@ -6,13 +6,13 @@ use futures::future::FutureExt as _;
 use futures::stream::{self, StreamExt as _};
 
 use super::act::{Again, SOON};
-use super::{Control, ControlError};
+use super::{CONFLICTS_BORNE, Control, ControlError};
 use crate::boot::{InstanceConfiguration, Registration};
 use crate::happening::Happening;
 use crate::ids::InstanceId;
 use crate::limits::RunnerMode;
 use crate::ports::{
-    GitHubError, GitHubFault, RegisteredRunner, RegistrationTarget, Removed, RunnerSpec,
+    GitHubError, GitHubFault, LedgerError, RegistrationTarget, Removed, RunnerSpec,
 };
 use crate::runner::{Runner, RunnerNews, RunnerPhase};
 use crate::time::Timestamp;
@@ -132,8 +132,15 @@ impl Control {
             Err(error) => {
                 // The answer to a write that landed may have been lost: what is there must not be read.
                 self.forget_configuration(&runner.instance).await;
-                self.unconfigured(runner, error.to_string()).await?;
-                self.unregister(target, runner).await;
+                self.report(&Happening::ConfigurationFailed {
+                    instance: runner.instance.clone(),
+                    problem: error.to_string(),
+                });
+                // And it may have been read already: only who can take no job any more is terminated.
+                if self.is_released(target, runner).await {
+                    self.give_up(runner, &[RunnerPhase::Launching, RunnerPhase::Booting])
+                        .await?;
+                }
                 Ok(Configured::GivenUp)
             }
         }
@@ -144,7 +151,7 @@ impl Control {
             instance: runner.instance.clone(),
             problem,
         });
-        self.give_up(runner).await
+        self.give_up(runner, &[RunnerPhase::Launching]).await
     }
 
     /// Registers a runner with GitHub.
@@ -234,60 +241,91 @@ impl Control {
         })
     }
 
-    /// Takes away what may be registered for an instance that is given up. What can't be taken away now is
-    /// swept by GitHub within a day, since it never connects.
-    pub(super) async fn unregister(&self, target: &RegistrationTarget, runner: &Runner) {
+    /// Whether a runner that may have been given its configuration can take no job any more: GitHub has
+    /// removed it, or knows it no longer. One that is connected, or of which nothing can be learnt, may: it
+    /// is left alone, and no job counts on it after its boot time.
+    async fn is_released(&self, target: &RegistrationTarget, runner: &Runner) -> bool {
+        // A registration token is good for an hour: who has read it can't be stopped.
         if runner.mode != RunnerMode::Ephemeral {
-            return;
+            return false;
         }
         let removed = async {
-            let found = self.ports.github.runner(target, &runner.name).await?;
-            if let Some(RegisteredRunner {
-                id,
-                online: false,
-                busy: false,
-                ..
-            }) = found
-            {
-                self.ports.github.remove(target, id).await?;
+            match self.ports.github.runner(target, &runner.name).await? {
+                None => Ok(true),
+                Some(found) if found.online || found.busy => Ok(false),
+                Some(found) => match self.ports.github.remove(target, found.id).await? {
+                    Removed::Removed | Removed::Unknown => Ok(true),
+                    Removed::Busy => Ok(false),
+                },
             }
-            Ok::<_, GitHubError>(())
         };
-        if let Err(error) = removed.await {
+        removed.await.unwrap_or_else(|error: GitHubError| {
             self.report(&Happening::Trouble {
                 scope: Some(runner.scope),
                 problem: format!(
-                    "{} was given up and may still be registered: {error}; GitHub forgets a runner that never \
-                     connected after a day",
+                    "{} may still register: {error}; it is left alone",
                     runner.name
                 ),
             });
-        }
+            false
+        })
     }
 
-    /// Terminates an instance that can't serve. Its runner ends in the ledger only once EC2 has
-    /// accepted that; otherwise the next act finds it and tries again.
-    pub(super) async fn give_up(&self, runner: &Runner) -> Result<(), ControlError> {
-        match self
-            .ports
-            .fleet
-            .terminate(std::slice::from_ref(&runner.instance))
-            .await
-        {
+    /// Takes away what may be registered for an instance that is given up. What can't be taken away now is
+    /// swept by GitHub within a day, since it never connects.
+    pub(super) async fn unregister(&self, target: &RegistrationTarget, runner: &Runner) {
+        let _told = self.is_released(target, runner).await;
+    }
+
+    /// Terminates an instance that can't serve, if its runner is in one of these phases and still this
+    /// act's. First its runner is retiring, so that nobody can give it a configuration any more; it ends in
+    /// the ledger only once EC2 has accepted that, and otherwise the next act tries again.
+    pub(super) async fn give_up(
+        &self,
+        runner: &Runner,
+        phases: &[RunnerPhase],
+    ) -> Result<(), ControlError> {
+        let mut borne = 0;
+        loop {
+            let known = self.ports.ledger.runner(&runner.instance).await?;
+            let ours = known
+                .filter(|known| known.attempt == runner.attempt && phases.contains(&known.phase));
+            let Some(known) = ours else {
+                return Ok(());
+            };
+            match self
+                .ports
+                .ledger
+                .put_runner(&known.retiring(self.now()))
+                .await
+            {
+                Ok(()) => break,
+                Err(LedgerError::Conflict(_)) if borne < CONFLICTS_BORNE => borne += 1,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        self.terminate(runner).await?;
+        Ok(())
+    }
+
+    /// Terminates the instance of a retiring runner. Whether EC2 accepted that.
+    pub(super) async fn terminate(&self, runner: &Runner) -> Result<bool, ControlError> {
+        let instance = std::slice::from_ref(&runner.instance);
+        match self.ports.fleet.terminate(instance).await {
             Ok(()) => {
                 self.fold_runner(&runner.instance, &RunnerNews::Gone)
                     .await?;
-                Ok(())
+                Ok(true)
             }
             Err(error) => {
                 self.report(&Happening::Trouble {
                     scope: Some(runner.scope),
                     problem: format!(
-                        "{} can't serve and could not be terminated either: {error}; no job counts on it after its boot time",
+                        "{} can't serve and could not be terminated either: {error}; the next act tries again",
                         runner.instance
                     ),
                 });
-                Ok(())
+                Ok(false)
             }
         }
     }

@@ -15,10 +15,12 @@ use crate::intent::{Instance, Intent, Launched};
 use crate::plan::{Launch, Plan, Proposal};
 use crate::ports::{DecidedScope, Due, LedgerError, RegistrationTarget, ScopeState, Settlement};
 use crate::runner::{Runner, RunnerPhase};
-use crate::situation::{ScopeName, Situation, Trigger, situation, there};
+use crate::situation::{ScopeName, Situation, Trigger, situation};
 use crate::time::Timestamp;
 
-/// When a scope is looked at again should the act that decided die: longer than an act takes.
+/// When a scope is looked at again after a launch, in seconds, should the act that decided it die: longer
+/// than an act takes. It is looked at in any case: another act may count on that very second, and one that
+/// finds nothing to do is cheap.
 const LOOKED_AT_AGAIN: u64 = 60;
 
 /// What EC2 answered to one launch.
@@ -60,7 +62,7 @@ impl Control {
         trigger: Trigger,
     ) -> Result<Option<Again>, ControlError> {
         let now = self.now();
-        let room = self.room(scope, there(state)).await?;
+        let room = self.room(scope, state).await?;
         let mut situation = situation(&self.operation, name.clone(), state, &room, trigger, now);
         let proposal = self
             .ports
@@ -99,8 +101,7 @@ impl Control {
             .collect();
         again.join(self.configure_all(target.as_ref(), &runners).await?);
         // Last: runners are waited for, books and reasons are not.
-        self.finish(&decided, state, &intents, &answers, again)
-            .await?;
+        self.finish(&decided, state, &intents, &answers).await?;
         Ok(Some(again))
     }
 
@@ -126,7 +127,7 @@ impl Control {
         let granted = guardrails::clamp(plan, situation, guards);
         let wanted = granted.launches().iter().map(|launch| launch.count);
         let wanted = wanted.fold(0, u32::saturating_add);
-        let reserved = self.reserve(scope, there(state), wanted).await?;
+        let reserved = self.reserve(scope, state, wanted).await?;
         if reserved >= wanted {
             return Ok(granted);
         }
@@ -266,8 +267,7 @@ impl Control {
         if answers.iter().any(|answer| answer.launched.is_none()) {
             again.join(Again::after(SOON / 2));
         }
-        self.finish(&decided, &state, &intents, &answers, again)
-            .await?;
+        self.finish(&decided, &state, &intents, &answers).await?;
         Ok(Some(again))
     }
 
@@ -279,7 +279,6 @@ impl Control {
         state: &ScopeState,
         intents: &[Intent],
         answers: &[Answer<'_>],
-        again: Again,
     ) -> Result<(), ControlError> {
         let now = self.now();
         let answered: Vec<Answered> = answers
@@ -306,13 +305,6 @@ impl Control {
                 scope: decided.scope,
             };
             self.ports.ledger.put_due(&due).await?;
-        }
-        if !intents.is_empty() && again.is_none() {
-            let due = Due {
-                at: look_again(decided),
-                scope: decided.scope,
-            };
-            self.ports.ledger.drop_due(&due).await?;
         }
         Ok(())
     }
@@ -388,7 +380,7 @@ impl Control {
         let Some(target) = target else {
             // No job is left that would say where to register them.
             for runner in runners {
-                self.give_up(runner).await?;
+                self.give_up(runner, &[RunnerPhase::Launching]).await?;
             }
             return Ok(Again::default());
         };

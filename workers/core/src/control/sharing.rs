@@ -7,8 +7,8 @@ use super::{Control, ControlError};
 use crate::budget::{Budget, Census};
 use crate::ids::ScopeKey;
 use crate::limits::RunnerMode;
-use crate::ports::{LedgerError, SharedItem};
-use crate::situation::Room;
+use crate::ports::{LedgerError, ScopeState, SharedItem};
+use crate::situation::{Room, there};
 use crate::time::Timestamp;
 
 /// How often a shared item is tried to be written that others write too. Each time somebody else got
@@ -17,11 +17,15 @@ const CONFLICTS_BORNE: usize = 50;
 
 impl Control {
     /// What the deployment has left for a scope that has so many runners; that it has so many is noted.
-    pub(super) async fn room(&self, scope: ScopeKey, there: u32) -> Result<Room, ControlError> {
+    pub(super) async fn room(
+        &self,
+        scope: ScopeKey,
+        state: &ScopeState,
+    ) -> Result<Room, ControlError> {
         let now = self.now();
         let rates = &self.operation.rates;
         let budget: Budget = self.read_shared(SharedItem::Budget).await?.0;
-        let runners = self.note_there(scope, there).await?;
+        let runners = self.note_there(scope, state).await?;
         Ok(Room {
             runners,
             registrations: match self.operation.mode {
@@ -36,27 +40,28 @@ impl Control {
         })
     }
 
-    /// Notes that a scope has so many runners; how many more it may get by the deployment's maximum.
+    /// Notes how many runners a scope has; how many more it may get by the deployment's maximum.
     pub(super) async fn note_there(
         &self,
         scope: ScopeKey,
-        there: u32,
+        state: &ScopeState,
     ) -> Result<u32, ControlError> {
         let Some(maximum) = self.operation.deployment_maximum else {
             return Ok(u32::MAX);
         };
+        let (now, there) = (self.now(), there(state));
         self.change_shared(SharedItem::Census, |census: &mut Census| {
-            census.note(scope, there);
-            census.left(scope, there, maximum)
+            census.note(scope, state.version, there, now);
+            census.left(scope, there, maximum, now)
         })
         .await
     }
 
-    /// Reserves room for so many more runners of a scope that has `there`: as many as there is room for.
+    /// Reserves room for so many more runners of a scope: as many as there is room for.
     pub(super) async fn reserve(
         &self,
         scope: ScopeKey,
-        there: u32,
+        state: &ScopeState,
         wanted: u32,
     ) -> Result<u32, ControlError> {
         if wanted == 0 {
@@ -66,10 +71,9 @@ impl Control {
         let Some(maximum) = self.operation.deployment_maximum else {
             return Ok(granted);
         };
+        let (now, there) = (self.now(), there(state));
         self.change_shared(SharedItem::Census, |census: &mut Census| {
-            let granted = granted.min(census.left(scope, there, maximum));
-            census.note(scope, there + granted);
-            granted
+            census.reserve(scope, state.version, there, granted, maximum, now)
         })
         .await
     }

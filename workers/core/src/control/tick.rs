@@ -23,11 +23,12 @@ impl Control {
     /// # Errors
     /// If the ledger or the queue did not answer: what was not asked for stays due.
     pub async fn tick(&self) -> Result<Ticked, ControlError> {
-        let all = self.ports.ledger.due(self.now(), DUE_AT_ONCE).await?;
+        let now = self.now();
+        let all = self.ports.ledger.due(now, DUE_AT_ONCE).await?;
         let mut asked = std::collections::BTreeSet::new();
         for due in &all {
             if asked.insert(due.scope) {
-                self.ask_due(due).await?;
+                self.ask_due(due, now).await?;
             }
             // Asked first: what is asked for twice is done once.
             self.ports.ledger.drop_due(due).await?;
@@ -45,10 +46,12 @@ impl Control {
         Ok(())
     }
 
-    async fn ask_due(&self, due: &Due) -> Result<(), ControlError> {
+    async fn ask_due(&self, due: &Due, now: Timestamp) -> Result<(), ControlError> {
         let request = ActRequest {
             scope: due.scope,
-            folded: format!("due-{}", due.at.0),
+            // Of this tick: a queue that swallows what was asked before must not take it for what an earlier
+            // tick, which died before it took that off the list, had asked.
+            folded: format!("tick-{}", now.0),
             trigger: Trigger::Tick,
         };
         self.ports.acts.ask(&request).await?;

@@ -1,0 +1,522 @@
+//! The ports, as a process of a history has them: each request is a moment at which others go on and at
+//! which the process may die, and each may fail before it was served, or after.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use async_trait::async_trait;
+use secrecy::ExposeSecret as _;
+use stoker_core::account::Account;
+use stoker_core::boot::{InstanceConfiguration, Registration};
+use stoker_core::class::Capacity;
+use stoker_core::happening::Happening;
+use stoker_core::ids::{InstanceId, JobKey, PolicyGeneration, ScopeKey, ScopeVersion};
+use stoker_core::intent::{Intent, Launched};
+use stoker_core::job::Job;
+use stoker_core::journal::RecordName;
+use stoker_core::plan::{Basis, DecidedBy, Deferral, Launch, Plan, PolicyLevel, Proposal};
+use stoker_core::ports::{
+    ActQueue, ActQueueError, ActRequest, Clock, ConfigurationError, Configurations, DecidedScope,
+    Due, Fleet, FleetError, GitHub, GitHubError, GitHubFault, JobLookup, Ledger, LedgerError,
+    RegisteredRunner, RegistrationTarget, Removed, Reporter, RunnerSpec, ScaleUpDecider,
+    ScopeState, Settlement, Shared, SharedItem,
+};
+use stoker_core::runner::Runner;
+use stoker_core::situation::{PhaseFacts, ScopeName, Situation};
+use stoker_core::time::Timestamp;
+use stoker_intake::{JobId, RepositoryId};
+
+use crate::outside::Work;
+use crate::world::{Message, World};
+
+/// What every secret begins with: none of them is ever told or written down.
+pub(crate) const SECRET: &str = "SECRET-";
+
+/// The ports of one history.
+#[derive(Clone)]
+pub(crate) struct Ports(pub(crate) Arc<Mutex<World>>);
+
+/// What a request meets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Meets {
+    Nothing,
+    /// It is not served.
+    Before,
+    /// It is served, and its answer is lost.
+    After,
+}
+
+/// Lets everybody else go on.
+#[derive(Default)]
+struct Turn(bool);
+
+impl Future for Turn {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if self.0 {
+            return Poll::Ready(());
+        }
+        self.0 = true;
+        // Whoever waits for several at once asks only those that have called.
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl Ports {
+    pub(crate) fn world(&self) -> MutexGuard<'_, World> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn meets(&self, what: &str) -> Meets {
+        Turn::default().await;
+        let mut world = self.world();
+        let faults = world.faults;
+        let meets = if !world.draw.one_in(faults) {
+            Meets::Nothing
+        } else if world.draw.one_in(2) {
+            Meets::Before
+        } else {
+            Meets::After
+        };
+        if meets != Meets::Nothing {
+            world.tell(format!("  {what}: fails {meets:?} it is served"));
+        }
+        meets
+    }
+
+    /// A request to the ledger.
+    async fn books<T: Send>(
+        &self,
+        what: &str,
+        effect: impl FnOnce(&mut World) -> Result<T, LedgerError> + Send,
+    ) -> Result<T, LedgerError> {
+        let unavailable = || LedgerError::Unavailable {
+            what: what.to_owned(),
+            problem: "no answer".to_owned(),
+        };
+        let meets = self.meets(what).await;
+        if meets == Meets::Before {
+            return Err(unavailable());
+        }
+        let answer = effect(&mut self.world());
+        Turn::default().await;
+        if meets == Meets::After {
+            return Err(unavailable());
+        }
+        answer
+    }
+}
+
+impl Clock for Ports {
+    fn now(&self) -> Timestamp {
+        self.world().now
+    }
+}
+
+impl Reporter for Ports {
+    fn report(&self, at: Timestamp, happening: &Happening) {
+        let told = format!("{happening:?}");
+        let mut world = self.world();
+        if told.contains(SECRET) {
+            world
+                .outside
+                .breaches
+                .push(format!("a secret was told: {told}"));
+        }
+        world.tell(format!("  {} {told}", at.0));
+    }
+
+    fn record(&self) -> Option<RecordName> {
+        let now = self.world().now;
+        Some(RecordName::new(now, now.0))
+    }
+}
+
+#[async_trait]
+impl Ledger for Ports {
+    async fn job(&self, key: JobKey) -> Result<Option<Job>, LedgerError> {
+        self.books("read a job", |world| {
+            Ok(world.books.jobs.get(&key).cloned())
+        })
+        .await
+    }
+
+    async fn put_job(&self, job: &Job) -> Result<(), LedgerError> {
+        self.books("write a job", |world| world.books.put_job(job))
+            .await
+    }
+
+    async fn scope(&self, scope: ScopeKey) -> Result<ScopeState, LedgerError> {
+        self.books("read a scope", |world| Ok(world.books.scope(scope)))
+            .await
+    }
+
+    async fn save_decision(&self, decided: &DecidedScope<'_>) -> Result<ScopeVersion, LedgerError> {
+        self.books("save a decision", |world| {
+            world.books.save_decision(decided)
+        })
+        .await
+    }
+
+    async fn settle(&self, settlement: &Settlement) -> Result<(), LedgerError> {
+        self.books("settle", |world| {
+            world.books.settle(settlement);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn book(
+        &self,
+        scope: ScopeKey,
+        account: &Account,
+        booked: &[InstanceId],
+    ) -> Result<(), LedgerError> {
+        self.books("book", |world| world.books.book(scope, account, booked))
+            .await
+    }
+
+    async fn runner(&self, instance: &InstanceId) -> Result<Option<Runner>, LedgerError> {
+        self.books("read a runner", |world| {
+            Ok(world.books.runners.get(instance).cloned())
+        })
+        .await
+    }
+
+    async fn put_runner(&self, runner: &Runner) -> Result<(), LedgerError> {
+        self.books("write a runner", |world| world.books.put_runner(runner))
+            .await
+    }
+
+    async fn shared(&self, item: SharedItem) -> Result<Shared, LedgerError> {
+        self.books("read what is shared", |world| Ok(world.books.shared(item)))
+            .await
+    }
+
+    async fn put_shared(&self, item: SharedItem, seen: u64, body: &str) -> Result<(), LedgerError> {
+        self.books("write what is shared", |world| {
+            world.books.put_shared(item, seen, body)
+        })
+        .await
+    }
+
+    async fn put_due(&self, due: &Due) -> Result<(), LedgerError> {
+        self.books("note what is due", |world| {
+            world.books.due.insert(due.clone());
+            Ok(())
+        })
+        .await
+    }
+
+    async fn due(&self, until: Timestamp, most: usize) -> Result<Vec<Due>, LedgerError> {
+        self.books("list what is due", |world| Ok(world.books.due(until, most)))
+            .await
+    }
+
+    async fn drop_due(&self, due: &Due) -> Result<(), LedgerError> {
+        self.books("drop what was due", |world| {
+            world.books.due.remove(due);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn name_repository(&self, name: &str, id: RepositoryId) -> Result<(), LedgerError> {
+        self.books("name a repository", |world| {
+            world.books.name_repository(name, id);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn repository(&self, name: &str) -> Result<Option<RepositoryId>, LedgerError> {
+        self.books("look up a repository", |world| {
+            Ok(world.books.repository(name))
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl Fleet for Ports {
+    async fn launch(&self, intent: &Intent) -> Result<Launched, FleetError> {
+        let throttled = || FleetError {
+            what: format!("launch {}", intent.id),
+            problem: "RequestLimitExceeded".to_owned(),
+        };
+        let meets = self.meets("launch").await;
+        if meets == Meets::Before {
+            return Err(throttled());
+        }
+        let launched = {
+            let mut world = self.world();
+            let key = (intent.scope, intent.id.0.clone());
+            let is_open = world.books.intents.contains_key(&key);
+            let is_known = world.outside.was_launched(&intent.id);
+            if !is_open && !is_known {
+                let breach = format!("{} was launched without being saved", intent.id);
+                world.outside.breaches.push(breach);
+            }
+            let now = world.now;
+            let World { outside, draw, .. } = &mut *world;
+            outside.launch(intent, now, draw)
+        };
+        Turn::default().await;
+        if meets == Meets::After {
+            return Err(throttled());
+        }
+        Ok(launched)
+    }
+
+    async fn find(&self, intent: &Intent) -> Result<Launched, FleetError> {
+        if self.meets("find").await != Meets::Nothing {
+            return Err(FleetError {
+                what: format!("find {}", intent.id),
+                problem: "no answer".to_owned(),
+            });
+        }
+        let world = self.world();
+        Ok(world.outside.find(&intent.id, world.now))
+    }
+
+    async fn terminate(&self, instances: &[InstanceId]) -> Result<(), FleetError> {
+        let failed = || FleetError {
+            what: "terminate".to_owned(),
+            problem: "no answer".to_owned(),
+        };
+        let meets = self.meets("terminate").await;
+        if meets == Meets::Before {
+            return Err(failed());
+        }
+        {
+            let mut world = self.world();
+            for instance in instances {
+                let events = world.outside.terminate(instance);
+                world.announce(events);
+            }
+        }
+        Turn::default().await;
+        if meets == Meets::After {
+            return Err(failed());
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl GitHub for Ports {
+    async fn job(
+        &self,
+        _: &RegistrationTarget,
+        _: &str,
+        _: &str,
+        job: JobId,
+    ) -> Result<JobLookup, GitHubError> {
+        if self.meets("look up a job").await != Meets::Nothing {
+            return Err(github("look up a job", GitHubFault::Unknown));
+        }
+        let world = self.world();
+        let mut all = world.outside.jobs.iter();
+        let found = all.find(|(key, _)| key.check_run.get() == job.get());
+        Ok(match found {
+            None => JobLookup::Unknown,
+            Some((_, (_, Work::Queued))) => JobLookup::Queued {
+                labels: world.labels.clone(),
+            },
+            Some((_, (_, Work::Taken))) => JobLookup::NotQueued {
+                status: "in_progress".to_owned(),
+            },
+            Some((_, (_, Work::Ended))) => JobLookup::NotQueued {
+                status: "completed".to_owned(),
+            },
+        })
+    }
+
+    async fn register(
+        &self,
+        _: &RegistrationTarget,
+        runner: &RunnerSpec,
+    ) -> Result<Registration, GitHubError> {
+        let meets = self.meets("register").await;
+        if meets == Meets::Before {
+            let mut world = self.world();
+            let until = Timestamp(world.now.0 + 20 + world.draw.below(60));
+            let faults = [
+                GitHubFault::Unknown,
+                GitHubFault::Refused,
+                GitHubFault::Limited { until },
+            ];
+            let place = world.draw.place(faults.len());
+            return Err(github("register", faults[place]));
+        }
+        let made = {
+            let mut world = self.world();
+            let now = world.now;
+            if world.outside.is_limited(now) {
+                let until = Timestamp(now.0 + 60);
+                return Err(github("register", GitHubFault::Limited { until }));
+            }
+            world.outside.register(&runner.name, now)
+        };
+        Turn::default().await;
+        match (made, meets) {
+            (_, Meets::After) => Err(github("register", GitHubFault::Unknown)),
+            (None, _) => Err(github("register", GitHubFault::Conflict)),
+            (Some(id), _) => Ok(Registration::Ephemeral(format!("{SECRET}{id}").into())),
+        }
+    }
+
+    async fn runner(
+        &self,
+        _: &RegistrationTarget,
+        name: &str,
+    ) -> Result<Option<RegisteredRunner>, GitHubError> {
+        if self.meets("look up a runner").await != Meets::Nothing {
+            return Err(github("look up a runner", GitHubFault::Unknown));
+        }
+        Ok(self.world().outside.runner(name))
+    }
+
+    async fn remove(&self, _: &RegistrationTarget, id: u64) -> Result<Removed, GitHubError> {
+        let meets = self.meets("remove a runner").await;
+        if meets == Meets::Before {
+            return Err(github("remove a runner", GitHubFault::Unknown));
+        }
+        let removed = self.world().outside.remove(id);
+        Turn::default().await;
+        if meets == Meets::After {
+            return Err(github("remove a runner", GitHubFault::Unknown));
+        }
+        Ok(match removed {
+            None => Removed::Unknown,
+            Some(false) => Removed::Busy,
+            Some(true) => Removed::Removed,
+        })
+    }
+
+    fn page(&self, scope: &ScopeName) -> String {
+        format!("https://github.example/{scope}")
+    }
+}
+
+fn github(what: &str, fault: GitHubFault) -> GitHubError {
+    GitHubError {
+        what: what.to_owned(),
+        problem: format!("{fault:?}"),
+        fault,
+    }
+}
+
+#[async_trait]
+impl Configurations for Ports {
+    async fn put(
+        &self,
+        instance: &InstanceId,
+        configuration: &InstanceConfiguration,
+    ) -> Result<(), ConfigurationError> {
+        let failed = || ConfigurationError {
+            instance: instance.clone(),
+            what: "written",
+            problem: "no answer".to_owned(),
+        };
+        let meets = self.meets("write a configuration").await;
+        if meets == Meets::Before {
+            return Err(failed());
+        }
+        if let Registration::Ephemeral(secret) = &configuration.registration {
+            let id = secret.expose_secret().strip_prefix(SECRET);
+            if let Some(id) = id.and_then(|id| id.parse().ok()) {
+                let mut world = self.world();
+                world.outside.parameters.insert(instance.clone(), id);
+            }
+        }
+        Turn::default().await;
+        if meets == Meets::After {
+            return Err(failed());
+        }
+        Ok(())
+    }
+
+    async fn delete(&self, instance: &InstanceId) -> Result<(), ConfigurationError> {
+        if self.meets("delete a configuration").await == Meets::Before {
+            return Err(ConfigurationError {
+                instance: instance.clone(),
+                what: "deleted",
+                problem: "no answer".to_owned(),
+            });
+        }
+        self.world().outside.parameters.remove(instance);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl ActQueue for Ports {
+    async fn ask(&self, request: &ActRequest) -> Result<(), ActQueueError> {
+        let failed = || ActQueueError {
+            scope: request.scope,
+            problem: "no answer".to_owned(),
+        };
+        let meets = self.meets("ask for an act").await;
+        if meets == Meets::Before {
+            return Err(failed());
+        }
+        self.world().send(Message::Act(request.clone()), 0);
+        if meets == Meets::After {
+            return Err(failed());
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl ScaleUpDecider for Ports {
+    /// A runner for each job that waits and has none coming, spot or on demand as it is drawn.
+    async fn decide(&self, situation: &Situation, _: PolicyGeneration) -> Proposal {
+        Turn::default().await;
+        let is_coming = |phase: PhaseFacts| {
+            matches!(
+                phase,
+                PhaseFacts::Launching | PhaseFacts::Booting | PhaseFacts::Idle
+            )
+        };
+        let runners = situation.runners.iter();
+        let coming = runners.filter(|runner| is_coming(runner.phase)).count();
+        let jobs: Vec<usize> = (coming..situation.pending.len()).collect();
+        let capacity = if self.world().draw.one_in(2) {
+            Capacity::Spot
+        } else {
+            Capacity::OnDemand
+        };
+        Proposal {
+            plan: Plan {
+                launches: vec![Launch {
+                    class: 0,
+                    capacity,
+                    count: u32::try_from(jobs.len()).unwrap_or(u32::MAX),
+                    launched_for: None,
+                    jobs,
+                    reason: "they wait".to_owned(),
+                }],
+                deferrals: vec![Deferral {
+                    jobs: (0..coming.min(situation.pending.len())).collect(),
+                    retry_after: None,
+                    reason: "one is on its way".to_owned(),
+                }],
+                notes: Vec::new(),
+            },
+            by: DecidedBy {
+                policy: "one each".to_owned(),
+                level: PolicyLevel::BuiltIn,
+                digest: None,
+                generation: None,
+                fuel: None,
+            },
+            basis: Basis::default(),
+            fallback: None,
+        }
+    }
+}
