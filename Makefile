@@ -10,7 +10,7 @@ CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 say = printf '\n== %s\n'
 
-.PHONY: help demo test check fmt clippy no-compiler setup policies examples worker lambdas deny bench-policy bench-languages bench-admission clean
+.PHONY: help demo test check fmt clippy no-compiler setup policies examples worker lambdas deny bench-policy bench-languages bench-admission sim clean
 
 help: ## this list
 	echo "make demo      build what the demo needs and show a job's way, from webhook to retired runner"
@@ -21,6 +21,7 @@ help: ## this list
 	echo "make examples  build the example policies in other languages"
 	echo "make worker    build the Cloudflare Worker"
 	echo "make lambdas   build the Lambdas, each by itself, into target/lambdas"
+	echo "make sim       run the control plane through drawn histories of faults (SEEDS=10000; SEED=n tells one)"
 	echo "make deny      licences, sources and double versions of dependencies (needs cargo-deny)"
 	echo "make bench-policy  measure what a decision costs (builds for some ten minutes the first time)"
 	echo "make bench-admission  measure what admission costs and how long a hot swap takes"
@@ -117,6 +118,12 @@ bench-languages:
 	scripts/build-examples
 	$(say) "measuring"
 	$(CARGO) bench --locked -p stoker-policy-testkit --bench languages
+
+sim:
+	$(say) "building the simulation"
+	$(CARGO) build --locked --profile sim -p stoker-simulation
+	$(say) "drawing histories"
+	$(TARGET)/sim/sim $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),1000)) $(if $(STEPS),--steps $(STEPS))
 
 clean:
 	rm -rf build node_modules .wrangler

@@ -225,9 +225,9 @@ impl Control {
         }
         let now = self.now();
         let state = self.ports.ledger.scope(scope).await?;
-        // What was reserved and did not come covers it.
-        let room = crate::situation::Room::UNLIMITED;
-        let situation = situation(&self.operation, name.clone(), &state, &room, trigger, now);
+        // Room anew: what was reserved for the spot instances may be others' by now.
+        let room = self.room(scope, &state).await?;
+        let mut situation = situation(&self.operation, name.clone(), &state, &room, trigger, now);
         let plan = Plan {
             launches: lacking
                 .into_iter()
@@ -238,7 +238,7 @@ impl Control {
         if plan.launches.is_empty() {
             return Ok(None);
         }
-        let granted = guardrails::clamp(&plan, &situation, &self.operation.guards);
+        let granted = self.granted(scope, &state, &plan, &mut situation).await?;
         let proposal = Proposal {
             plan,
             by: decision::spot_fallback(),
