@@ -82,6 +82,9 @@ pub struct Runner {
     /// The job that it has, or had last.
     #[serde(default)]
     pub last_job: Option<JobKey>,
+    /// Its configuration is surely written. Until then one that boots may have one or not.
+    #[serde(default = "yes")]
+    pub configured: bool,
     /// Who registers it: each act that takes it up after another died has a number of its own, and only the
     /// last one may write its configuration.
     #[serde(default)]
@@ -89,6 +92,11 @@ pub struct Runner {
     /// How often the item was written; 0: never.
     #[serde(default)]
     pub revision: u64,
+}
+
+/// Items of before it was written down are of runners that had their configuration.
+fn yes() -> bool {
+    true
 }
 
 /// What is heard of a runner.
@@ -162,6 +170,15 @@ impl Runner {
         self.last_job
             .map(|job| job.repository)
             .or(self.launched_for)
+    }
+
+    /// Whether nobody knows that its instance has a configuration: an act died on the way.
+    pub fn lacks_configuration(&self) -> bool {
+        match self.phase {
+            RunnerPhase::Launching => true,
+            RunnerPhase::Booting => !self.configured,
+            _ => false,
+        }
     }
 
     /// Whether it still counts against a maximum.

@@ -171,6 +171,7 @@ impl Fixtures {
             booted_at: None,
             interrupted: false,
             last_job: None,
+            configured: false,
             attempt: 0,
             revision: 0,
         }

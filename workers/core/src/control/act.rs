@@ -118,16 +118,14 @@ impl Control {
         } else {
             self.ports.ledger.scope(scope).await?
         };
-        let of_phase = |phase: &RunnerPhase| {
-            let all = state.runners.iter().filter(|runner| runner.phase == *phase);
-            all.cloned().collect::<Vec<Runner>>()
-        };
-        for runner in of_phase(&RunnerPhase::Retiring) {
-            if !self.terminate(&runner).await? {
+        let retiring = |runner: &&Runner| runner.phase == RunnerPhase::Retiring;
+        for runner in state.runners.iter().filter(retiring) {
+            if !self.terminate(runner).await? {
                 again.join(Again::after(SOON));
             }
         }
-        let launching = of_phase(&RunnerPhase::Launching);
+        let lacking = |runner: &&Runner| runner.lacks_configuration();
+        let launching: Vec<Runner> = state.runners.iter().filter(lacking).cloned().collect();
         if !launching.is_empty() {
             let target = target_of(scope, &state);
             again.join(self.take_over(target.as_ref(), launching).await?);
@@ -135,9 +133,8 @@ impl Control {
         Ok(again)
     }
 
-    /// Runners whose instances have no configuration, left by an act that died: they get one while they
-    /// are young enough to wait for it. Nobody can have taken a job: a configuration is written only after
-    /// its runner left this phase.
+    /// Runners whose instances have no configuration, or may have none, left by an act that died: they get
+    /// one while they are young enough to wait for it.
     async fn take_over(
         &self,
         target: Option<&RegistrationTarget>,
@@ -154,8 +151,7 @@ impl Control {
             return Ok(Again::default());
         };
         for runner in &old {
-            self.give_up(runner, &[RunnerPhase::Launching]).await?;
-            self.unregister(target, runner).await;
+            self.let_go(target, runner).await?;
         }
         let wanted = u32::try_from(young.len()).unwrap_or(u32::MAX);
         let granted = self.reserve_registrations(wanted).await?;
@@ -217,7 +213,7 @@ fn was_left_behind(state: &ScopeState) -> bool {
         || state
             .runners
             .iter()
-            .any(|runner| matches!(runner.phase, RunnerPhase::Launching | RunnerPhase::Retiring))
+            .any(|runner| runner.phase == RunnerPhase::Retiring || runner.lacks_configuration())
 }
 
 /// The job that was heard of last knows best what things are called and which installation serves.

@@ -108,21 +108,22 @@ impl Control {
             }
             Err(Unregistered::Overtaken) => return Ok(Configured::Overtaken),
             Err(Unregistered::Replace(problem)) => {
-                self.unconfigured(runner, problem).await?;
+                self.unconfigured(target, runner, problem).await?;
                 return Ok(Configured::GivenUp);
             }
         };
         // Before the instance can read it, so that a runner that is still launching has never had one.
-        if !self.mark_configured(runner).await? {
+        let Some(marked) = self.mark_configured(runner).await? else {
             // Another actor has given it up meanwhile, or taken it over.
             return Ok(Configured::Overtaken);
-        }
+        };
         let written = self
             .ports
             .configurations
             .put(&runner.instance, &configuration);
         match written.await {
             Ok(()) => {
+                self.confirm_configured(marked).await?;
                 self.report(&Happening::Configured {
                     instance: runner.instance.clone(),
                     runner: runner.name.clone(),
@@ -132,26 +133,39 @@ impl Control {
             Err(error) => {
                 // The answer to a write that landed may have been lost: what is there must not be read.
                 self.forget_configuration(&runner.instance).await;
-                self.report(&Happening::ConfigurationFailed {
-                    instance: runner.instance.clone(),
-                    problem: error.to_string(),
-                });
-                // And it may have been read already: only who can take no job any more is terminated.
-                if self.is_released(target, runner).await {
-                    self.give_up(runner, &[RunnerPhase::Launching, RunnerPhase::Booting])
-                        .await?;
-                }
+                self.unconfigured(target, runner, error.to_string()).await?;
                 Ok(Configured::GivenUp)
             }
         }
     }
 
-    async fn unconfigured(&self, runner: &Runner, problem: String) -> Result<(), ControlError> {
+    async fn unconfigured(
+        &self,
+        target: &RegistrationTarget,
+        runner: &Runner,
+        problem: String,
+    ) -> Result<(), ControlError> {
         self.report(&Happening::ConfigurationFailed {
             instance: runner.instance.clone(),
             problem,
         });
-        self.give_up(runner, &[RunnerPhase::Launching]).await
+        self.let_go(target, runner).await
+    }
+
+    /// Gives an instance up that can't be configured. One that may have been given a configuration all the
+    /// same is terminated only if it can take no job any more.
+    pub(super) async fn let_go(
+        &self,
+        target: &RegistrationTarget,
+        runner: &Runner,
+    ) -> Result<(), ControlError> {
+        self.give_up(runner, &[RunnerPhase::Launching]).await?;
+        // Also where that was all: what may be registered for it is taken away. What can't be now, GitHub
+        // sweeps within a day, since it never connects.
+        if self.is_released(target, runner).await? {
+            self.give_up(runner, &[RunnerPhase::Booting]).await?;
+        }
+        Ok(())
     }
 
     /// Registers a runner with GitHub.
@@ -217,18 +231,22 @@ impl Control {
             Ok(Some(found)) => found,
             Err(error) => return Ok(Err(Unregistered::of(&error))),
         };
+        let known = self.ports.ledger.runner(&runner.instance).await?;
+        let ours =
+            known.filter(|known| known.attempt == runner.attempt && known.lacks_configuration());
+        let Some(known) = ours else {
+            return Ok(Err(Unregistered::Overtaken));
+        };
+        if (found.online || found.busy) && known.phase == RunnerPhase::Booting {
+            // The act that died had written its configuration.
+            self.confirm_configured(known).await?;
+            return Ok(Err(Unregistered::Overtaken));
+        }
         if found.online || found.busy {
             return Ok(Err(Unregistered::Replace(format!(
                 "a runner called {} is connected already, though its instance was given no configuration",
                 runner.name
             ))));
-        }
-        let known = self.ports.ledger.runner(&runner.instance).await?;
-        let is_ours = known.is_some_and(|known| {
-            known.phase == RunnerPhase::Launching && known.attempt == runner.attempt
-        });
-        if !is_ours {
-            return Ok(Err(Unregistered::Overtaken));
         }
         let removed = self.ports.github.remove(target, found.id).await;
         Ok(match removed {
@@ -242,39 +260,46 @@ impl Control {
     }
 
     /// Whether a runner that may have been given its configuration can take no job any more: GitHub has
-    /// removed it, or knows it no longer. One that is connected, or of which nothing can be learnt, may: it
-    /// is left alone, and no job counts on it after its boot time.
-    async fn is_released(&self, target: &RegistrationTarget, runner: &Runner) -> bool {
+    /// removed it, or knows it no longer. One that is connected has its configuration, and nobody need look
+    /// after it; one of which nothing can be learnt is left alone, and no job counts on it after its boot
+    /// time.
+    async fn is_released(
+        &self,
+        target: &RegistrationTarget,
+        runner: &Runner,
+    ) -> Result<bool, ControlError> {
         // A registration token is good for an hour: who has read it can't be stopped.
         if runner.mode != RunnerMode::Ephemeral {
-            return false;
+            return Ok(false);
         }
         let removed = async {
             match self.ports.github.runner(target, &runner.name).await? {
-                None => Ok(true),
-                Some(found) if found.online || found.busy => Ok(false),
-                Some(found) => match self.ports.github.remove(target, found.id).await? {
-                    Removed::Removed | Removed::Unknown => Ok(true),
-                    Removed::Busy => Ok(false),
-                },
+                None => Ok(Some(Removed::Unknown)),
+                Some(found) if found.online || found.busy => Ok(None),
+                Some(found) => self.ports.github.remove(target, found.id).await.map(Some),
             }
         };
-        removed.await.unwrap_or_else(|error: GitHubError| {
-            self.report(&Happening::Trouble {
-                scope: Some(runner.scope),
-                problem: format!(
-                    "{} may still register: {error}; it is left alone",
-                    runner.name
-                ),
-            });
-            false
-        })
-    }
-
-    /// Takes away what may be registered for an instance that is given up. What can't be taken away now is
-    /// swept by GitHub within a day, since it never connects.
-    pub(super) async fn unregister(&self, target: &RegistrationTarget, runner: &Runner) {
-        let _told = self.is_released(target, runner).await;
+        let removed: Result<_, GitHubError> = removed.await;
+        match removed {
+            Ok(Some(Removed::Removed | Removed::Unknown)) => Ok(true),
+            Ok(None | Some(Removed::Busy)) => {
+                let known = self.ports.ledger.runner(&runner.instance).await?;
+                if let Some(known) = known.filter(Runner::lacks_configuration) {
+                    self.confirm_configured(known).await?;
+                }
+                Ok(false)
+            }
+            Err(error) => {
+                self.report(&Happening::Trouble {
+                    scope: Some(runner.scope),
+                    problem: format!(
+                        "{} may still register: {error}; it is left alone",
+                        runner.name
+                    ),
+                });
+                Ok(false)
+            }
+        }
     }
 
     /// Terminates an instance that can't serve, if its runner is in one of these phases and still this
@@ -288,8 +313,11 @@ impl Control {
         let mut borne = 0;
         loop {
             let known = self.ports.ledger.runner(&runner.instance).await?;
-            let ours = known
-                .filter(|known| known.attempt == runner.attempt && phases.contains(&known.phase));
+            let ours = known.filter(|known| {
+                known.attempt == runner.attempt
+                    && phases.contains(&known.phase)
+                    && known.lacks_configuration()
+            });
             let Some(known) = ours else {
                 return Ok(());
             };

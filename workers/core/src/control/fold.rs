@@ -265,25 +265,49 @@ impl Control {
     }
 
     /// A runner is about to get its configuration: it leaves the phase in which it surely has none, if it
-    /// is still this act's to configure.
-    pub(super) async fn mark_configured(&self, runner: &Runner) -> Result<bool, ControlError> {
+    /// is still this act's to configure. As it is written then.
+    pub(super) async fn mark_configured(
+        &self,
+        runner: &Runner,
+    ) -> Result<Option<Runner>, ControlError> {
         let mut borne = 0;
         loop {
             let known = self.ports.ledger.runner(&runner.instance).await?;
-            let Some(known) = known.filter(|known| known.attempt == runner.attempt) else {
-                return Ok(false);
+            let ours = known
+                .filter(|known| known.attempt == runner.attempt && known.lacks_configuration());
+            let Some(known) = ours else {
+                return Ok(None);
             };
-            let Some(marked) = known.fold(&RunnerNews::Configured, self.now()) else {
-                return Ok(false);
-            };
+            let now = self.now();
+            let is_new = known.phase == RunnerPhase::Launching;
+            let marked = known.fold(&RunnerNews::Configured, now).unwrap_or(Runner {
+                phase_since: now,
+                ..known
+            });
             match self.ports.ledger.put_runner(&marked).await {
                 Ok(()) => {
-                    self.changed(&marked).await;
-                    return Ok(true);
+                    if is_new {
+                        self.changed(&marked).await;
+                    }
+                    let revision = marked.revision + 1;
+                    return Ok(Some(Runner { revision, ..marked }));
                 }
                 Err(LedgerError::Conflict(_)) if borne < CONFLICTS_BORNE => borne += 1,
                 Err(error) => return Err(error.into()),
             }
+        }
+    }
+
+    /// A runner's configuration is written: who finds it from here on need not look after it.
+    pub(super) async fn confirm_configured(&self, marked: Runner) -> Result<(), ControlError> {
+        let confirmed = Runner {
+            configured: true,
+            ..marked
+        };
+        match self.ports.ledger.put_runner(&confirmed).await {
+            // It was heard of since, which says the same; or another act has taken it over.
+            Ok(()) | Err(LedgerError::Conflict(_)) => Ok(()),
+            Err(error) => Err(error.into()),
         }
     }
 }

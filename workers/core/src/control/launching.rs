@@ -367,6 +367,7 @@ impl Control {
             booted_at: None,
             interrupted: false,
             last_job: None,
+            configured: false,
             attempt: 0,
             revision: 0,
         }
