@@ -481,7 +481,7 @@ async fn a_job_s_story_is_told_while_it_runs_and_when_all_is_over() {
     assert_eq!(code, Some(0), "{told}");
     assert!(told.contains("waits for"), "{told}");
     assert!(
-        told.contains("a runner that is idle or on its way can take it"),
+        told.contains("the operator's maximum of 1 runners for this scope is reached"),
         "{told}"
     );
     let (code, told) = asked(99).await.unwrap();

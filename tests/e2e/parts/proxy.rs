@@ -1,11 +1,13 @@
 //! A wire to AWS that can be cut: what is asked is done, or not, and the answer never comes.
 
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::{HeaderMap, Method, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Method, Uri, header};
 use axum::response::Response;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
@@ -19,6 +21,10 @@ struct Wire {
     http: reqwest::Client,
     cut: Mutex<Option<Cut>>,
     lost: Notify,
+    /// What was answered to each client token of `CreateFleet`: moto launches anew for the same one.
+    fleets: Mutex<HashMap<String, Bytes>>,
+    /// How many of the next `DescribeInstances` show nothing: EC2 shows new instances late.
+    blind: AtomicUsize,
 }
 
 /// Where the wire is cut.
@@ -51,6 +57,8 @@ impl Proxy {
             http: reqwest::Client::builder().no_proxy().build().unwrap(),
             cut: Mutex::default(),
             lost: Notify::new(),
+            fleets: Mutex::default(),
+            blind: AtomicUsize::new(0),
         });
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -70,12 +78,7 @@ impl Proxy {
 
     /// Loses the answer of the next `CreateFleet`.
     pub(crate) fn lose_the_next_launch(&self) {
-        let at = |asked: &Asked<'_>| {
-            asked
-                .body
-                .windows(18)
-                .any(|part| part == b"Action=CreateFleet")
-        };
+        let at = |asked: &Asked<'_>| has(asked.body, "Action=CreateFleet");
         let (after, served) = (0, true);
         self.cut(Some(Cut { at, after, served }));
     }
@@ -87,6 +90,32 @@ impl Proxy {
             let target = asked.headers.get("x-amz-target");
             asked.method == Method::PUT
                 || target.is_some_and(|target| target == "TrentService.Sign")
+        };
+        self.cut(Some(Cut { at, after, served }));
+    }
+
+    /// Loses the answer of an effect of scale-up, after so many that pass: whatever it writes, sends,
+    /// launches or terminates.
+    pub(crate) fn lose_an_effect_of_scale_up(&self, after: usize, served: bool) {
+        let at = |asked: &Asked<'_>| {
+            let target = asked.headers.get("x-amz-target");
+            let target = target.and_then(|target| target.to_str().ok());
+            let writes = target.is_some_and(|target| {
+                [
+                    "TransactWriteItems",
+                    "PutItem",
+                    "DeleteItem",
+                    "PutParameter",
+                    "DeleteParameter",
+                    "SendMessage",
+                ]
+                .iter()
+                .any(|write| target.ends_with(write))
+            });
+            writes
+                || asked.method == Method::PUT
+                || has(asked.body, "Action=CreateFleet")
+                || has(asked.body, "Action=TerminateInstances")
         };
         self.cut(Some(Cut { at, after, served }));
     }
@@ -121,6 +150,30 @@ impl Drop for Proxy {
     }
 }
 
+fn has(body: &[u8], words: &str) -> bool {
+    body.windows(words.len())
+        .any(|part| part == words.as_bytes())
+}
+
+/// The client token of a `CreateFleet`.
+fn token(body: &[u8]) -> Option<String> {
+    let body = std::str::from_utf8(body).ok()?;
+    if !body.contains("Action=CreateFleet") {
+        return None;
+    }
+    let (_, rest) = body.split_once("ClientToken=")?;
+    Some(rest.split('&').next().unwrap_or_default().to_owned())
+}
+
+const NO_INSTANCES: &str = r#"<DescribeInstancesResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/"><requestId>blind</requestId><reservationSet/></DescribeInstancesResponse>"#;
+
+fn xml(body: Bytes) -> Response {
+    let mut response = Response::new(Body::from(body));
+    let kind = HeaderValue::from_static("text/xml;charset=UTF-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
+}
+
 async fn pass(
     State(wire): State<Arc<Wire>>,
     method: Method,
@@ -137,6 +190,22 @@ async fn pass(
         wire.lost.notify_one();
         std::future::pending::<()>().await;
     }
+    let token = token(&body);
+    let known = token
+        .as_ref()
+        .and_then(|token| wire.fleets.lock().unwrap().get(token).cloned());
+    if let Some(answer) = known {
+        return xml(answer);
+    }
+    if has(&body, "Action=DescribeInstances") {
+        let count = |blind: usize| blind.checked_sub(1);
+        let is_blind = wire
+            .blind
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, count);
+        if is_blind.is_ok() {
+            return xml(Bytes::from_static(NO_INSTANCES.as_bytes()));
+        }
+    }
     // The connection's own, not the request's.
     headers.remove(header::CONTENT_LENGTH);
     headers.remove(header::TRANSFER_ENCODING);
@@ -150,6 +219,11 @@ async fn pass(
         .unwrap();
     let (status, mut headers) = (answer.status(), answer.headers().clone());
     let bytes = answer.bytes().await.unwrap();
+    if let Some(token) = token.filter(|_| status.is_success()) {
+        wire.fleets.lock().unwrap().insert(token, bytes.clone());
+        // The next look is too early.
+        wire.blind.store(1, Ordering::Relaxed);
+    }
     if cut.is_some() {
         wire.lost.notify_one();
         std::future::pending::<()>().await;

@@ -35,8 +35,8 @@ const MOST_BATCHES: usize = 60;
 pub(crate) struct Stack {
     pub(crate) github: GitHub,
     pub(crate) aws: Aws,
-    /// The way to EC2.
-    pub(crate) ec2: Proxy,
+    /// The way of `scale-up` to AWS.
+    pub(crate) wire: Proxy,
     pub(crate) worker: Worker,
     /// `scale-up`.
     pub(crate) lambda: Lambda,
@@ -57,7 +57,7 @@ impl Stack {
         state.install(ORGANIZATION_INSTALLATION, ORGANIZATION, true);
         state.install(USER_INSTALLATION, USER, false);
         let moto = Moto::start().await;
-        let ec2 = Proxy::start(&moto.url).await;
+        let wire = Proxy::start(&moto.url).await;
         let aws = Aws::set_up(&moto.url, APP, &key.pem().unwrap()).await;
         let signing = aws.signing_key().await;
         let effects = Proxy::start(&moto.url).await;
@@ -67,13 +67,13 @@ impl Stack {
         let report = admission.asked(&json!({ "task": "sweep" })).await;
         assert_eq!(report["published"], true, "{report}");
         let worker = Worker::start(&moto.url, &aws.intake.url).await;
-        let mut environment = environment(&moto.url, &ec2.url, &github.url(), &aws, mode);
+        let mut environment = environment(&wire.url, &github.url(), &aws, mode);
         environment.push(("POLICY_PUBLIC_KEYS", signing.public.clone()));
         let lambda = Lambda::start("scale-up", environment).await;
         Self {
             github,
             aws,
-            ec2,
+            wire,
             worker,
             lambda,
             admission,
@@ -161,12 +161,12 @@ pub(crate) fn digest(component: &[u8]) -> String {
     ArtifactDigest::of(component).to_string()
 }
 
-fn environment(moto: &str, ec2: &str, github: &str, aws: &Aws, mode: &str) -> Environment {
+fn environment(wire: &str, github: &str, aws: &Aws, mode: &str) -> Environment {
     let classes = json!([{
         "name": "ubuntu",
         "labels": ["self-hosted", "ubuntu-latest"],
         "launch_template": super::aws::TEMPLATE,
-        "maximum": 10,
+        "maximum": 100,
         "spot_price": 0.03,
         "on_demand_price": 0.1,
     }]);
@@ -174,12 +174,11 @@ fn environment(moto: &str, ec2: &str, github: &str, aws: &Aws, mode: &str) -> En
         ("AWS_REGION", "us-east-1"),
         ("AWS_ACCESS_KEY_ID", "test"),
         ("AWS_SECRET_ACCESS_KEY", "test"),
-        ("AWS_ENDPOINT_URL", moto),
-        ("AWS_ENDPOINT_URL_EC2", ec2),
+        ("AWS_ENDPOINT_URL", wire),
         ("DEPLOYMENT", super::aws::DEPLOYMENT),
         ("RUNNER_MODE", mode),
         ("RUNNER_CLASSES", &classes.to_string()),
-        ("MAX_RUNNERS", "10"),
+        ("MAX_RUNNERS", "100"),
         // GitHub's example is of a public repository.
         ("ALLOW_PUBLIC_REPOSITORIES", "true"),
         ("LEDGER_TABLE", super::aws::TABLE),

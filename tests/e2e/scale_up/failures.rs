@@ -57,10 +57,10 @@ async fn an_instance_that_can_not_be_registered_is_replaced(stack: &Stack) {
 
 async fn a_launch_whose_answer_was_lost_with_the_process_is_found_again(stack: &Stack) {
     let before = stack.aws.instances().await.len();
-    stack.ec2.lose_the_next_launch();
+    stack.wire.lose_the_next_launch();
     stack.queue("guid-3", &another_workflow_job(6_003)).await;
     stack.aws.intake.pump(&stack.lambda).await;
-    killed_during_an_act(stack, stack.ec2.lost()).await;
+    killed_during_an_act(stack, stack.wire.lost()).await;
     assert_eq!(stack.aws.instances().await.len(), before + 1);
 
     stack.settle().await;

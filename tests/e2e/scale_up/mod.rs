@@ -1,5 +1,6 @@
 //! From a webhook to a runner, over every layer.
 
+mod deaths;
 mod failures;
 mod persistent;
 mod slice;
