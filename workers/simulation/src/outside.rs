@@ -278,6 +278,13 @@ impl Outside {
                     Vec::new()
                 }
             }
+            Stands::Online if self.runner(&runner_name(id)).is_none() => {
+                // GitHub has removed its runner: it ends, and its instance with it.
+                if let Some(machine) = self.machines.get_mut(id) {
+                    machine.is_done = true;
+                }
+                Vec::new()
+            }
             Stands::Online => self.takes_a_job(id, &machine, now, draw),
             _ => Vec::new(),
         }
@@ -331,6 +338,7 @@ impl Outside {
         let name = runner_name(id);
         for one in self.registrations.values_mut() {
             if one.name == name {
+                one.online = true;
                 one.busy = true;
             }
         }
