@@ -6,12 +6,13 @@
 //! some never boot and some are taken back, GitHub refuses, limits, and forgets to answer. After every step
 //! what must never be is looked for; and when nothing fails any more, everything must come to rest.
 //!
-//! In reading order: [`history`]; `world`, what there is; `outside`, EC2 and GitHub; `ledger`; `ports`, how
-//! they fail.
+//! In reading order: [`history`]; `world`, what there is; `outside`, EC2 and GitHub; `ledger`; `ports` and
+//! `ledger_port`, how they fail.
 
 mod draw;
 pub mod history;
 mod ledger;
+mod ledger_port;
 mod outside;
 mod ports;
 mod world;

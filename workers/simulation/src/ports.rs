@@ -7,25 +7,21 @@ use std::task::{Context, Poll};
 
 use async_trait::async_trait;
 use secrecy::ExposeSecret as _;
-use stoker_core::account::Account;
 use stoker_core::boot::{InstanceConfiguration, Registration};
 use stoker_core::class::Capacity;
 use stoker_core::happening::Happening;
-use stoker_core::ids::{InstanceId, JobKey, PolicyGeneration, ScopeKey, ScopeVersion};
+use stoker_core::ids::{InstanceId, PolicyGeneration};
 use stoker_core::intent::{Intent, Launched};
-use stoker_core::job::Job;
 use stoker_core::journal::RecordName;
 use stoker_core::plan::{Basis, DecidedBy, Deferral, Launch, Plan, PolicyLevel, Proposal};
 use stoker_core::ports::{
-    ActQueue, ActQueueError, ActRequest, Clock, ConfigurationError, Configurations, DecidedScope,
-    Due, Fleet, FleetError, GitHub, GitHubError, GitHubFault, JobLookup, Ledger, LedgerError,
-    RegisteredRunner, RegistrationTarget, Removed, Reporter, RunnerSpec, ScaleUpDecider,
-    ScopeState, Settlement, Shared, SharedItem,
+    ActQueue, ActQueueError, ActRequest, Clock, ConfigurationError, Configurations, Fleet,
+    FleetError, GitHub, GitHubError, GitHubFault, JobLookup, LedgerError, RegisteredRunner,
+    RegistrationTarget, Removed, Reporter, RunnerSpec, ScaleUpDecider,
 };
-use stoker_core::runner::Runner;
 use stoker_core::situation::{PhaseFacts, ScopeName, Situation};
 use stoker_core::time::Timestamp;
-use stoker_intake::{JobId, RepositoryId};
+use stoker_intake::JobId;
 
 use crate::outside::Work;
 use crate::world::{Message, World};
@@ -88,7 +84,7 @@ impl Ports {
     }
 
     /// A request to the ledger.
-    async fn books<T: Send>(
+    pub(crate) async fn books<T: Send>(
         &self,
         what: &str,
         effect: impl FnOnce(&mut World) -> Result<T, LedgerError> + Send,
@@ -132,111 +128,6 @@ impl Reporter for Ports {
     fn record(&self) -> Option<RecordName> {
         let now = self.world().now;
         Some(RecordName::new(now, now.0))
-    }
-}
-
-#[async_trait]
-impl Ledger for Ports {
-    async fn job(&self, key: JobKey) -> Result<Option<Job>, LedgerError> {
-        self.books("read a job", |world| {
-            Ok(world.books.jobs.get(&key).cloned())
-        })
-        .await
-    }
-
-    async fn put_job(&self, job: &Job) -> Result<(), LedgerError> {
-        self.books("write a job", |world| world.books.put_job(job))
-            .await
-    }
-
-    async fn scope(&self, scope: ScopeKey) -> Result<ScopeState, LedgerError> {
-        self.books("read a scope", |world| Ok(world.books.scope(scope)))
-            .await
-    }
-
-    async fn save_decision(&self, decided: &DecidedScope<'_>) -> Result<ScopeVersion, LedgerError> {
-        self.books("save a decision", |world| {
-            world.books.save_decision(decided)
-        })
-        .await
-    }
-
-    async fn settle(&self, settlement: &Settlement) -> Result<(), LedgerError> {
-        self.books("settle", |world| {
-            world.books.settle(settlement);
-            Ok(())
-        })
-        .await
-    }
-
-    async fn book(
-        &self,
-        scope: ScopeKey,
-        account: &Account,
-        booked: &[InstanceId],
-    ) -> Result<(), LedgerError> {
-        self.books("book", |world| world.books.book(scope, account, booked))
-            .await
-    }
-
-    async fn runner(&self, instance: &InstanceId) -> Result<Option<Runner>, LedgerError> {
-        self.books("read a runner", |world| {
-            Ok(world.books.runners.get(instance).cloned())
-        })
-        .await
-    }
-
-    async fn put_runner(&self, runner: &Runner) -> Result<(), LedgerError> {
-        self.books("write a runner", |world| world.books.put_runner(runner))
-            .await
-    }
-
-    async fn shared(&self, item: SharedItem) -> Result<Shared, LedgerError> {
-        self.books("read what is shared", |world| Ok(world.books.shared(item)))
-            .await
-    }
-
-    async fn put_shared(&self, item: SharedItem, seen: u64, body: &str) -> Result<(), LedgerError> {
-        self.books("write what is shared", |world| {
-            world.books.put_shared(item, seen, body)
-        })
-        .await
-    }
-
-    async fn put_due(&self, due: &Due) -> Result<(), LedgerError> {
-        self.books("note what is due", |world| {
-            world.books.due.insert(due.clone());
-            Ok(())
-        })
-        .await
-    }
-
-    async fn due(&self, until: Timestamp, most: usize) -> Result<Vec<Due>, LedgerError> {
-        self.books("list what is due", |world| Ok(world.books.due(until, most)))
-            .await
-    }
-
-    async fn drop_due(&self, due: &Due) -> Result<(), LedgerError> {
-        self.books("drop what was due", |world| {
-            world.books.due.remove(due);
-            Ok(())
-        })
-        .await
-    }
-
-    async fn name_repository(&self, name: &str, id: RepositoryId) -> Result<(), LedgerError> {
-        self.books("name a repository", |world| {
-            world.books.name_repository(name, id);
-            Ok(())
-        })
-        .await
-    }
-
-    async fn repository(&self, name: &str) -> Result<Option<RepositoryId>, LedgerError> {
-        self.books("look up a repository", |world| {
-            Ok(world.books.repository(name))
-        })
-        .await
     }
 }
 

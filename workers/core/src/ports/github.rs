@@ -1,0 +1,135 @@
+//! GitHub, as far as scaling needs it.
+
+use async_trait::async_trait;
+use stoker_intake::{InstallationId, JobId};
+use thiserror::Error;
+
+use crate::boot::Registration;
+use crate::limits::RunnerMode;
+use crate::situation::ScopeName;
+use crate::time::Timestamp;
+
+/// Where a runner registers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RegistrationTarget {
+    /// Whose runner it is to be.
+    pub scope: ScopeName,
+    /// The App's installation, where an event named it; it is looked up otherwise.
+    pub installation: Option<InstallationId>,
+}
+
+/// The runner that is to register.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunnerSpec {
+    /// Its name.
+    pub name: String,
+    /// Its labels.
+    pub labels: Vec<String>,
+    /// Its group; repository runners have none.
+    pub runner_group: u64,
+    /// How long it serves.
+    pub mode: RunnerMode,
+}
+
+/// What GitHub says of a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JobLookup {
+    /// It waits, with these labels.
+    Queued {
+        /// What it asks of a runner.
+        labels: Vec<String>,
+    },
+    /// It waits no more, or not yet: GitHub's own word for it.
+    NotQueued {
+        /// Such as `completed` or `waiting`.
+        status: String,
+    },
+    /// GitHub does not know it.
+    Unknown,
+}
+
+/// Why GitHub did not do it.
+#[derive(Debug, Error)]
+#[error("GitHub could not {what}: {problem}")]
+pub struct GitHubError {
+    /// What was asked.
+    pub what: String,
+    /// What it answered, and what to do.
+    pub problem: String,
+    /// What may follow from it.
+    pub fault: GitHubFault,
+}
+
+/// What a failed request to GitHub came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GitHubFault {
+    /// It was not done.
+    Refused,
+    /// It was not done, and nothing is to be asked before that.
+    Limited {
+        /// When GitHub may be asked again.
+        until: Timestamp,
+    },
+    /// There is one of that name already.
+    Conflict,
+    /// The answer was lost, or was that something broke: it may have been done.
+    Unknown,
+}
+
+/// A runner as GitHub knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RegisteredRunner {
+    /// GitHub's id of it.
+    pub id: u64,
+    /// Its name.
+    pub name: String,
+    /// Whether it is connected.
+    pub online: bool,
+    /// Whether it runs a job.
+    pub busy: bool,
+}
+
+/// What came of the removal of a runner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Removed {
+    /// It is gone now.
+    Removed,
+    /// GitHub knows no such runner.
+    Unknown,
+    /// It runs a job, and stays.
+    Busy,
+}
+
+/// GitHub, as far as scaling up needs it.
+#[async_trait]
+pub trait GitHub: Send + Sync {
+    /// What there is to say of a job of `owner/repository`.
+    async fn job(
+        &self,
+        target: &RegistrationTarget,
+        owner: &str,
+        repository: &str,
+        job: JobId,
+    ) -> Result<JobLookup, GitHubError>;
+
+    /// What a new runner needs to register.
+    async fn register(
+        &self,
+        target: &RegistrationTarget,
+        runner: &RunnerSpec,
+    ) -> Result<Registration, GitHubError>;
+
+    /// The runner of that name, if there is one.
+    async fn runner(
+        &self,
+        target: &RegistrationTarget,
+        name: &str,
+    ) -> Result<Option<RegisteredRunner>, GitHubError>;
+
+    /// Removes a runner, unless it runs a job.
+    async fn remove(&self, target: &RegistrationTarget, id: u64) -> Result<Removed, GitHubError>;
+
+    /// The page of the organisation or repository, where its runners register
+    /// (`https://github.com/acme`).
+    fn page(&self, scope: &ScopeName) -> String;
+}
