@@ -196,8 +196,8 @@ impl Control {
     }
 
     /// A just-in-time configuration makes a runner at GitHub, so it can't simply be asked for again: where
-    /// one of that name is there already, or may be, it is taken away first. Its instance can't have read
-    /// its configuration, since the runner's phase says that none was written.
+    /// one of that name is there already, or may be, it is taken away first: unless it is connected, which
+    /// says that an act that died had given the instance its configuration (see [`Self::free_name`]).
     async fn register(
         &self,
         target: &RegistrationTarget,
@@ -220,7 +220,8 @@ impl Control {
         Ok(registered.map_err(|error| Unregistered::of(&error)))
     }
 
-    /// Has nobody registered under a runner's name.
+    /// Has nobody registered under a runner's name, or says why that can't be had: a runner that is
+    /// connected, or that runs a job, is never taken away.
     async fn free_name(
         &self,
         target: &RegistrationTarget,
