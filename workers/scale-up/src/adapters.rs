@@ -10,6 +10,7 @@ use stoker_aws::{
     ClientSettings, Clients, DynamoLedger, Ec2Fleet, Parameters, S3Journal, S3Policies, SqsActs,
     SqsMessages, SsmConfigurations,
 };
+use stoker_batch::Handler;
 use stoker_core::control::{Control, Ports};
 use stoker_core::journal::Recorder;
 use stoker_core::ports::{Clock, Reporter};
@@ -17,8 +18,8 @@ use stoker_github::{App, AppCredentials, Credentials, CredentialsError};
 use stoker_lambda::SystemClock;
 use stoker_policy::PolicyHost;
 
-use crate::batch::Handler;
 use crate::invocation::Function;
+use crate::queues::SqsQueues;
 use crate::report::Lines;
 use crate::settings::Settings;
 
@@ -64,13 +65,19 @@ pub(crate) async fn function(settings: Settings) -> anyhow::Result<Function> {
             configurations: Arc::new(configurations),
             acts: Arc::new(SqsActs::new(clients.sqs, settings.act_queue_url)),
             decider: Arc::new(decider),
-            clock,
+            clock: Arc::clone(&clock),
             reporter: Arc::clone(&reporter),
         },
     )
     .acting_as(RandomState::new().hash_one(SystemTime::now()));
     Ok(Function {
-        handler: Handler::new(control, Arc::new(queues), reporter, settings.most_receives),
+        handler: Handler::new(
+            control,
+            Arc::new(SqsQueues(queues)),
+            reporter,
+            clock,
+            settings.most_receives,
+        ),
         recorder,
         journal: Arc::new(journal),
         lines,

@@ -2,16 +2,16 @@
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use lambda_runtime::LambdaEvent;
 use serde_json::{Value, json};
+use stoker_batch::{Handler, Invocation, Task};
 use stoker_core::control::Control;
 use stoker_core::journal::{RecordName, Recorder};
 use stoker_core::ports::{Clock as _, JournalStore};
 use stoker_lambda::SystemClock;
 
-use crate::batch::Handler;
-use crate::event::{Invocation, Task};
 use crate::metric::Metric;
 use crate::report::{Lines, REQUEST};
 
@@ -43,8 +43,8 @@ impl Function {
     async fn answer(&self, event: LambdaEvent<Invocation>) -> Result<Value, lambda_runtime::Error> {
         match event.payload {
             Invocation::Batch(batch) => {
-                let deadline = event.context.deadline();
-                let response = self.handler.invoked(batch, deadline).await;
+                let left = event.context.deadline().duration_since(SystemTime::now());
+                let response = self.handler.invoked(batch, left.unwrap_or_default()).await;
                 Ok(serde_json::to_value(response)?)
             }
             Invocation::Task { task: Task::Tick } => {

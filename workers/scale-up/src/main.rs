@@ -2,15 +2,11 @@
 //! queue are acted on, and the schedule asks for acts on what is due.
 //!
 //! In reading order: [`settings`], what it is told; [`adapters`], what stands behind `stoker-core`'s
-//! ports; [`invocation`], one invocation with its record in the journal; [`event`] and [`message`], what
-//! SQS hands over; [`batch`] and [`queues`], what is done with it; [`report`] and [`metric`], what is said
-//! about it.
+//! ports; [`invocation`], one invocation with its record in the journal; [`queues`], where its messages come
+//! from (what is done with them is `stoker-batch`); [`report`] and [`metric`], what is said about it.
 
 mod adapters;
-mod batch;
-mod event;
 mod invocation;
-mod message;
 mod metric;
 mod queues;
 mod report;
@@ -19,8 +15,8 @@ mod settings;
 use std::process::ExitCode;
 
 use lambda_runtime::{LambdaEvent, service_fn};
+use stoker_batch::Invocation;
 
-use crate::event::Invocation;
 use crate::settings::Settings;
 
 #[tokio::main(flavor = "current_thread")]

@@ -1,33 +1,19 @@
-//! What becomes of messages that were not handled: they come again soon, or are put aside with the reason.
+//! SQS, as the queues that messages come from.
 
 use async_trait::async_trait;
 use stoker_aws::SqsMessages;
+use stoker_batch::{Queues, Record};
 
-use crate::event::Record;
-
-/// The queues that the Lambda is fed by, and the one for what can't be handled.
-#[async_trait]
-pub(crate) trait Queues: Send + Sync {
-    /// Has a message delivered again in so many seconds, instead of when its visibility time is over.
-    ///
-    /// # Errors
-    /// Why not: then it comes when that time is over.
-    async fn delay(&self, record: &Record, seconds: u32) -> Result<(), String>;
-
-    /// Puts a message aside for people to look at, with the reason.
-    ///
-    /// # Errors
-    /// Why not: it stays in its queue.
-    async fn put_aside(&self, record: &Record, reason: &str) -> Result<(), String>;
-}
+/// The Lambda's queues in SQS.
+pub(crate) struct SqsQueues(pub(crate) SqsMessages);
 
 #[async_trait]
-impl Queues for SqsMessages {
+impl Queues for SqsQueues {
     async fn delay(&self, record: &Record, seconds: u32) -> Result<(), String> {
-        SqsMessages::delay(self, &record.queue, &record.receipt, seconds).await
+        self.0.delay(&record.queue, &record.receipt, seconds).await
     }
 
     async fn put_aside(&self, record: &Record, reason: &str) -> Result<(), String> {
-        SqsMessages::put_aside(self, &record.queue, &record.body, reason).await
+        self.0.put_aside(&record.queue, &record.body, reason).await
     }
 }

@@ -12,18 +12,17 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::{FutureExt as _, StreamExt as _, stream};
 use stoker_core::control::{Acted, Control, ControlError};
 use stoker_core::happening::Happening;
 use stoker_core::ids::{InstanceId, ScopeKey};
-use stoker_core::ports::{Clock as _, Reporter};
+use stoker_core::ports::{Clock, Reporter};
 use stoker_core::runner::RunnerNews;
 use stoker_core::situation::Trigger;
 use stoker_intake::JobEvent;
-use stoker_lambda::SystemClock;
 use tokio::time::Instant;
 
 use crate::event::{BatchResponse, Record, SqsEvent};
@@ -45,9 +44,13 @@ const LONGEST_PAUSE: u32 = 60;
 /// takes care of its scope, and other requests for it need not wait behind it.
 const ACTS_IN_QUEUE: u32 = 5;
 
+/// When a scope is looked at again whose acts failed until they were put aside, in seconds: its jobs still
+/// wait, and what is in the way may be gone by then.
+const FAILED_ACT_AGAIN: u32 = 300;
+
 /// The entries of the control plane.
 #[async_trait]
-pub(crate) trait Steer: Send + Sync {
+pub trait Steer: Send + Sync {
     /// Makes an event part of the ledger.
     async fn fold(&self, event: &JobEvent) -> Result<(), ControlError>;
 
@@ -100,10 +103,11 @@ impl Steer for Control {
 }
 
 /// What the Lambda runs.
-pub(crate) struct Handler<S> {
+pub struct Handler<S> {
     steer: S,
     queues: Arc<dyn Queues>,
     reporter: Arc<dyn Reporter>,
+    clock: Arc<dyn Clock>,
     /// How often a message may be delivered before it is put aside.
     most_receives: u32,
 }
@@ -119,9 +123,27 @@ enum Task {
     PutAside(String),
 }
 
+impl Task {
+    /// The scope that is to be acted on.
+    fn scope(&self) -> Option<ScopeKey> {
+        match self {
+            Self::Act(scope, _) => Some(*scope),
+            _ => None,
+        }
+    }
+}
+
 struct Item {
     record: Record,
     task: Task,
+}
+
+/// A message that was handled.
+struct Handled {
+    record: Record,
+    /// The scope that it asked to be acted on.
+    scope: Option<ScopeKey>,
+    fate: Fate,
 }
 
 /// What became of a message.
@@ -155,26 +177,26 @@ enum Lane {
 }
 
 impl<S: Steer> Handler<S> {
-    pub(crate) fn new(
+    /// One that puts a message aside that fails when it is delivered for the `most_receives`-th time.
+    pub fn new(
         steer: S,
         queues: Arc<dyn Queues>,
         reporter: Arc<dyn Reporter>,
+        clock: Arc<dyn Clock>,
         most_receives: u32,
     ) -> Self {
         Self {
             steer,
             queues,
             reporter,
+            clock,
             most_receives,
         }
     }
 
-    /// Handles a batch, and stops before the Lambda's time is over at `deadline`. Which messages are to be
-    /// delivered again.
-    pub(crate) async fn invoked(&self, event: SqsEvent, deadline: SystemTime) -> BatchResponse {
-        let left = deadline
-            .duration_since(SystemTime::now())
-            .unwrap_or_default();
+    /// Handles a batch, and stops before the Lambda's time is over, of which so much is left. Which messages
+    /// are to be delivered again.
+    pub async fn invoked(&self, event: SqsEvent, left: Duration) -> BatchResponse {
         let until = Instant::now() + left.saturating_sub(MARGIN);
         self.handle(event, until).await
     }
@@ -183,7 +205,7 @@ impl<S: Steer> Handler<S> {
     ///
     /// # Errors
     /// If that could not be done: the next tick does it.
-    pub(crate) async fn tick(&self) -> Result<(), ControlError> {
+    pub async fn tick(&self) -> Result<(), ControlError> {
         self.steer.tick().await
     }
 
@@ -193,13 +215,13 @@ impl<S: Steer> Handler<S> {
         for (lane, items) in lanes(event.records) {
             running.push(self.run(lane, items, until).boxed());
         }
-        let fates: Vec<Vec<(Record, Fate)>> = stream::iter(running)
+        let handled: Vec<Vec<Handled>> = stream::iter(running)
             .buffer_unordered(LANES_AT_ONCE)
             .collect()
             .await;
         let mut failed = Vec::new();
-        for (record, fate) in fates.into_iter().flatten() {
-            failed.push(self.settle(record, fate).boxed());
+        for handled in handled.into_iter().flatten() {
+            failed.push(self.settle(handled).boxed());
         }
         let failed: Vec<Option<String>> = stream::iter(failed)
             .buffer_unordered(LANES_AT_ONCE)
@@ -209,14 +231,21 @@ impl<S: Steer> Handler<S> {
     }
 
     /// Handles the messages of a lane in their order.
-    async fn run(&self, lane: Lane, items: Vec<Item>, until: Instant) -> Vec<(Record, Fate)> {
+    async fn run(&self, lane: Lane, items: Vec<Item>, until: Instant) -> Vec<Handled> {
         let ordered = matches!(lane, Lane::Group(_));
+        let oldest = oldest(&items);
         let mut acted: HashMap<ScopeKey, Fate> = HashMap::new();
-        let mut fates = Vec::new();
+        let mut all = Vec::new();
         let mut blocked = false;
         for Item { record, task } in items {
+            let scope = task.scope();
             if ordered && blocked {
-                fates.push((record, Fate::Again(Why::Unheard)));
+                let fate = Fate::Again(Why::Unheard);
+                all.push(Handled {
+                    record,
+                    scope,
+                    fate,
+                });
                 continue;
             }
             let fate = match &task {
@@ -232,7 +261,8 @@ impl<S: Steer> Handler<S> {
                     } else {
                         let act = self.steer.act(*scope, *trigger);
                         let fate = attempt(&record.id, until, act).await;
-                        let fate = self.or_later(*scope, &record, fate).await;
+                        let receives = oldest.get(scope).copied().unwrap_or(1);
+                        let fate = self.or_later(*scope, receives, fate).await;
                         acted.insert(*scope, fate.clone());
                         fate
                     }
@@ -244,9 +274,13 @@ impl<S: Steer> Handler<S> {
                 Task::PutAside(problem) => Fate::Aside(problem.clone()),
             };
             blocked |= matches!(fate, Fate::Again(_));
-            fates.push((record, fate));
+            all.push(Handled {
+                record,
+                scope,
+                fate,
+            });
         }
-        fates
+        all
     }
 
     async fn hear(&self, event: &InstanceEvent) -> Result<Acted, ControlError> {
@@ -259,11 +293,11 @@ impl<S: Steer> Handler<S> {
     }
 
     /// A request that waits for others' capacity again and again leaves its queue: the tick asks anew.
-    async fn or_later(&self, scope: ScopeKey, record: &Record, fate: Fate) -> Fate {
+    async fn or_later(&self, scope: ScopeKey, receives: u32, fate: Fate) -> Fate {
         let Fate::Again(Why::Waits(seconds)) = fate else {
             return fate;
         };
-        if record.receives() < ACTS_IN_QUEUE && seconds <= LONGEST_PAUSE {
+        if receives < ACTS_IN_QUEUE && seconds <= LONGEST_PAUSE {
             return fate;
         }
         match self.steer.act_later(scope, seconds).await {
@@ -273,8 +307,9 @@ impl<S: Steer> Handler<S> {
     }
 
     /// Sees to it that a message comes again when it should, or is put aside. Its id, if it is to stay.
-    async fn settle(&self, record: Record, fate: Fate) -> Option<String> {
-        let why = match fate {
+    async fn settle(&self, handled: Handled) -> Option<String> {
+        let record = handled.record;
+        let why = match handled.fate {
             Fate::Done => return None,
             Fate::Aside(reason) => return self.put_aside(record, &reason).await,
             Fate::Again(why) => why,
@@ -284,6 +319,11 @@ impl<S: Steer> Handler<S> {
             Why::Failed(reason) if record.receives() >= self.most_receives => {
                 let receives = record.receives();
                 let reason = format!("it failed {receives} times, the last time because: {reason}");
+                if let Some(scope) = handled.scope
+                    && let Err(error) = self.steer.act_later(scope, FAILED_ACT_AGAIN).await
+                {
+                    tracing::warn!(%scope, %error, "nobody looks at a scope again by itself");
+                }
                 return self.put_aside(record, &reason).await;
             }
             Why::Waits(seconds) => (*seconds).min(LONGEST_PAUSE),
@@ -304,7 +344,7 @@ impl<S: Steer> Handler<S> {
         match self.queues.put_aside(&record, reason).await {
             Ok(()) => {
                 self.reporter.report(
-                    SystemClock.now(),
+                    self.clock.now(),
                     &Happening::MessagePutAside {
                         message: record.id,
                         problem: reason.to_owned(),
@@ -323,6 +363,19 @@ impl<S: Steer> Handler<S> {
             }
         }
     }
+}
+
+/// How often the request to act on each scope was delivered that was delivered most often: one act answers
+/// all of them.
+fn oldest(items: &[Item]) -> HashMap<ScopeKey, u32> {
+    let mut oldest = HashMap::new();
+    for item in items {
+        if let Task::Act(scope, _) = item.task {
+            let receives = oldest.entry(scope).or_insert(1);
+            *receives = item.record.receives().max(*receives);
+        }
+    }
+    oldest
 }
 
 /// Sorts messages into lanes.
@@ -384,4 +437,5 @@ async fn attempt(
 }
 
 #[cfg(test)]
+#[path = "tests.rs"]
 mod tests;

@@ -16,7 +16,7 @@ const ACT_VERSION: u64 = 1;
 
 /// What a message asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Message {
+pub enum Message {
     /// That an event becomes part of the ledger.
     Fold(Box<JobEvent>),
     /// That a scope is acted on.
@@ -27,18 +27,18 @@ pub(crate) enum Message {
 
 /// What EventBridge tells of an instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct InstanceEvent {
+pub struct InstanceEvent {
     /// EventBridge's id of the event.
-    pub(crate) id: String,
+    pub id: String,
     /// Which instance.
-    pub(crate) instance: InstanceId,
+    pub instance: InstanceId,
     /// What is new; none: nothing that matters.
-    pub(crate) news: Option<RunnerNews>,
+    pub news: Option<RunnerNews>,
 }
 
 /// Why a message can't be read.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub(crate) enum Unreadable {
+pub enum Unreadable {
     /// Nobody will ever be able to read it.
     #[error("{0}")]
     Malformed(String),
@@ -59,7 +59,7 @@ struct Envelope {
 
 impl Message {
     /// Reads a message's body.
-    pub(crate) fn read(body: &str) -> Result<Self, Unreadable> {
+    pub fn read(body: &str) -> Result<Self, Unreadable> {
         if is_of_ec2(body) {
             return instance(body);
         }

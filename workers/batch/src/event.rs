@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// What the Lambda is invoked with.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(untagged)]
-pub(crate) enum Invocation {
+pub enum Invocation {
     /// Messages of a queue.
     Batch(SqsEvent),
     /// The schedule: `{"task":"tick"}`.
@@ -18,53 +18,53 @@ pub(crate) enum Invocation {
 /// What can be asked of the Lambda besides handling messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Task {
+pub enum Task {
     /// Asking for acts on all that is due.
     Tick,
 }
 
 /// A batch of messages of one queue.
 #[derive(Debug, Clone, Deserialize)]
-pub(crate) struct SqsEvent {
+pub struct SqsEvent {
     /// The messages, in their order.
     #[serde(rename = "Records")]
-    pub(crate) records: Vec<Record>,
+    pub records: Vec<Record>,
 }
 
 /// A message. Only its envelope is read here: a broken body must not fail the batch that it is in.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
-pub(crate) struct Record {
+pub struct Record {
     /// SQS's id of it.
     #[serde(rename = "messageId")]
-    pub(crate) id: String,
+    pub id: String,
     /// The text that was sent.
     #[serde(default)]
-    pub(crate) body: String,
+    pub body: String,
     /// By which this delivery of it is spoken of.
     #[serde(rename = "receiptHandle", default)]
-    pub(crate) receipt: String,
+    pub receipt: String,
     /// The queue's ARN.
     #[serde(rename = "eventSourceARN", default)]
-    pub(crate) queue: String,
+    pub queue: String,
     /// What SQS says about it.
     #[serde(default)]
-    pub(crate) attributes: Attributes,
+    pub attributes: Attributes,
 }
 
 /// What SQS says about a message.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
-pub(crate) struct Attributes {
+pub struct Attributes {
     /// Its group; only messages of a FIFO queue have one.
     #[serde(rename = "MessageGroupId", default)]
-    pub(crate) group: Option<String>,
+    pub group: Option<String>,
     /// How often it was delivered, this time included.
     #[serde(rename = "ApproximateReceiveCount", default)]
-    pub(crate) receives: Option<String>,
+    pub receives: Option<String>,
 }
 
 impl Record {
     /// How often it was delivered, this time included; at least 1.
-    pub(crate) fn receives(&self) -> u32 {
+    pub fn receives(&self) -> u32 {
         let count = self.attributes.receives.as_deref();
         count
             .and_then(|digits| digits.parse().ok())
@@ -76,18 +76,18 @@ impl Record {
 /// Which messages SQS is to deliver again. The event-source mapping heeds it only with
 /// `ReportBatchItemFailures`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-pub(crate) struct BatchResponse {
+pub struct BatchResponse {
     /// Those messages; all others are deleted.
     #[serde(rename = "batchItemFailures")]
-    pub(crate) failures: Vec<Failure>,
+    pub failures: Vec<Failure>,
 }
 
 /// A message that is to be delivered again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Failure {
+pub struct Failure {
     /// SQS's id of it.
     #[serde(rename = "itemIdentifier")]
-    pub(crate) id: String,
+    pub id: String,
 }
 
 impl FromIterator<String> for BatchResponse {

@@ -4,6 +4,15 @@ use stoker_core::ports::LedgerError;
 
 use super::*;
 
+/// A clock that stands still.
+struct Noon;
+
+impl Clock for Noon {
+    fn now(&self) -> stoker_core::time::Timestamp {
+        stoker_core::time::Timestamp(1_800_000_000)
+    }
+}
+
 /// A control plane that notes what it is asked, and fails as it is told.
 #[derive(Default)]
 struct Noting {
@@ -103,7 +112,7 @@ async fn one(
 ) -> (bool, Arc<Noted>, Vec<String>) {
     let queues = Arc::new(queues);
     let told: Arc<dyn Queues> = Arc::<Noted>::clone(&queues);
-    let handler = Handler::new(steer, told, Arc::new(Silent), 4);
+    let handler = Handler::new(steer, told, Arc::new(Silent), Arc::new(Noon), 4);
     let record = Record {
         id: "m".to_owned(),
         body,
@@ -177,6 +186,18 @@ async fn an_act_that_waits_for_capacity_is_never_put_aside_and_holds_up_no_other
 }
 
 #[tokio::test]
+async fn an_act_that_fails_for_good_is_put_aside_and_its_scope_is_looked_at_again_all_the_same() {
+    let failing = Noting {
+        fails: vec!["org-1"],
+        ..Noting::default()
+    };
+    let (stays, queues, done) = one(failing, Noted::default(), act("org-1"), 4).await;
+    assert!(!stays);
+    assert_eq!(queues.aside.lock().unwrap().len(), 1);
+    assert_eq!(done, ["org-1", "org-1 in 300"]);
+}
+
+#[tokio::test]
 async fn news_of_instances_is_folded_and_what_says_nothing_new_is_done() {
     let told = |state: &str| {
         serde_json::json!({
@@ -225,7 +246,7 @@ async fn handled(
         })
         .collect();
     let queues = Arc::new(Noted::default());
-    let handler = Handler::new(steer, queues, Arc::new(Silent), 4);
+    let handler = Handler::new(steer, queues, Arc::new(Silent), Arc::new(Noon), 4);
     let until = Instant::now() + Duration::from_secs(10);
     let response = handler.handle(SqsEvent { records }, until).await;
     let mut failed: Vec<String> = response.failures.into_iter().map(|f| f.id).collect();

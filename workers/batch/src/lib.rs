@@ -1,0 +1,14 @@
+//! What the scale-up Lambda does with a batch of messages, apart from AWS: the real thing under the Lambda,
+//! under the simulation and under the benchmarks.
+//!
+//! In reading order: [`event`], what SQS hands over; [`message`], what a message asks for; [`handler`], what
+//! is done with them; [`queues`], what becomes of those that were not handled.
+
+pub mod event;
+pub mod handler;
+pub mod message;
+pub mod queues;
+
+pub use event::{BatchResponse, Invocation, Record, SqsEvent, Task};
+pub use handler::{Handler, Steer};
+pub use queues::Queues;
