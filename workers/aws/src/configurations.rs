@@ -62,13 +62,23 @@ impl SsmConfigurations {
     /// SSM takes tags only for a parameter that is new, and the value must never lie there without the
     /// tag that fences it. So it is made together with its tags; what is there already has them, and
     /// only its value is replaced.
-    async fn write(&self, instance: &InstanceId, value: &SecretString) -> Result<(), String> {
+    async fn write(
+        &self,
+        instance: &InstanceId,
+        value: &SecretString,
+    ) -> Result<(), ConfigurationError> {
+        let failed = |problem: String, may_be_done: bool| ConfigurationError {
+            instance: instance.clone(),
+            what: "written",
+            may_be_done,
+            problem,
+        };
         let tags = [
             tag(INSTANCE_TAG, instance.as_str()),
             tag(tags::DEPLOYMENT, self.deployment.as_str()),
         ];
         let tags: Result<Vec<Tag>, _> = tags.into_iter().collect();
-        let tags = tags.map_err(|error| error.to_string())?;
+        let tags = tags.map_err(|error| failed(error.to_string(), false))?;
         let put = || {
             self.client
                 .put_parameter()
@@ -79,15 +89,17 @@ impl SsmConfigurations {
                 .set_key_id(self.kms_key.clone())
         };
         let made = put().overwrite(false).set_tags(Some(tags)).send().await;
-        let written = match made {
-            Err(error) if problem::code(&error) == Some("ParameterAlreadyExists") => {
-                put().overwrite(true).send().await
-            }
-            other => other,
+        let error = match made {
+            Ok(_) => return Ok(()),
+            Err(error) => error,
         };
-        match written {
+        if problem::code(&error) != Some("ParameterAlreadyExists") {
+            return Err(failed(discreet(&error, value), !is_refused(&error)));
+        }
+        match put().overwrite(true).send().await {
             Ok(_) => Ok(()),
-            Err(error) => Err(discreet(&error, value)),
+            // What is there may be what this call wrote at first, with the answer lost.
+            Err(error) => Err(failed(discreet(&error, value), true)),
         }
     }
 }
@@ -100,13 +112,7 @@ impl Configurations for SsmConfigurations {
         configuration: &InstanceConfiguration,
     ) -> Result<(), ConfigurationError> {
         let value = configuration.to_parameter();
-        self.write(instance, &value)
-            .await
-            .map_err(|problem| ConfigurationError {
-                instance: instance.clone(),
-                what: "written",
-                problem,
-            })
+        self.write(instance, &value).await
     }
 
     async fn delete(&self, instance: &InstanceId) -> Result<(), ConfigurationError> {
@@ -123,6 +129,7 @@ impl Configurations for SsmConfigurations {
             Err(error) => Err(ConfigurationError {
                 instance: instance.clone(),
                 what: "deleted",
+                may_be_done: true,
                 problem: problem::words(&error),
             }),
         }
@@ -131,6 +138,21 @@ impl Configurations for SsmConfigurations {
 
 fn tag(key: &str, value: &str) -> Result<Tag, BuildError> {
     Tag::builder().key(key).value(value).build()
+}
+
+/// Whether SSM will not write it, and has not at any attempt: what it throttles may have been written by the
+/// attempt before.
+fn is_refused<R>(error: &SdkError<PutParameterError, R>) -> bool {
+    matches!(
+        problem::code(error),
+        Some(
+            "AccessDeniedException"
+                | "InvalidKeyId"
+                | "ParameterLimitExceeded"
+                | "UnsupportedParameterType"
+                | "ValidationException"
+        )
+    )
 }
 
 /// What went wrong, without the value: AWS's validation errors repeat what they complain about
@@ -182,6 +204,18 @@ mod tests {
             let words = refused("ValidationException", message);
             assert!(words.contains("ValidationException"), "{words}");
             assert!(!words.contains("sesame"), "{words}");
+        }
+    }
+
+    #[test]
+    fn only_what_every_attempt_would_have_met_is_a_refusal() {
+        let error = |code: &str| {
+            let meta = ErrorMetadata::builder().code(code).build();
+            SdkError::service_error(PutParameterError::generic(meta), ())
+        };
+        assert!(is_refused(&error("AccessDeniedException")));
+        for code in ["ThrottlingException", "InternalServerError", "TooManyUpdates"] {
+            assert!(!is_refused(&error(code)), "{code}");
         }
     }
 

@@ -5,6 +5,7 @@ use stoker_intake::RepositoryId;
 
 use crate::class::Capacity;
 use crate::ids::{ClassName, DecisionId, InstanceId, IntentId, JobKey, ScopeKey};
+use crate::situation::ScopeName;
 use crate::time::Timestamp;
 
 /// A launch that was decided. One intent is one CreateFleet: whoever finds it without an outcome
@@ -17,6 +18,9 @@ pub struct Intent {
     pub decision: DecisionId,
     /// For whom.
     pub scope: ScopeKey,
+    /// What that was called then; launches of before it was written down have none.
+    #[serde(default)]
+    pub scope_name: Option<ScopeName>,
     /// The request, exactly.
     pub request: FleetRequest,
     /// The repository that it was decided for, where the policy named one.

@@ -5,6 +5,7 @@
 //! a moment of a control plane in one process. A job's item in the ledger names the records that tell of
 //! it ([`Story`]), so that its story is a handful of objects however many there are.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io::{Read as _, Write as _};
 use std::str::FromStr;
@@ -14,12 +15,13 @@ use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::happening::{Decision, Happening};
 use crate::ids::{ArtifactDigest, InvalidName};
 use crate::plan::{Basis, Plan};
-use crate::ports::Reporter;
+use crate::ports::{JournalError, JournalStore, Reporter};
 use crate::situation::Situation;
 use crate::time::Timestamp;
 
@@ -158,6 +160,24 @@ pub struct Considered<'a> {
 pub struct Writing {
     name: RecordName,
     lines: Vec<u8>,
+    /// The situations that it has.
+    situations: BTreeSet<ArtifactDigest>,
+}
+
+/// A line as it is written; [`Line`] is how it is read.
+#[derive(Serialize)]
+struct Entry<'a> {
+    schema: u32,
+    at: Timestamp,
+    event: &'a Happening,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    situation: Option<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    situation_digest: Option<ArtifactDigest>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    basis: Option<&'a Basis>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plan: Option<&'a Plan>,
 }
 
 impl Writing {
@@ -166,6 +186,7 @@ impl Writing {
         Self {
             name,
             lines: Vec::new(),
+            situations: BTreeSet::new(),
         }
     }
 
@@ -181,34 +202,84 @@ impl Writing {
 
     /// Adds what happened.
     pub fn happened(&mut self, at: Timestamp, happening: &Happening) {
-        self.line(&json!({ "schema": SCHEMA, "at": at, "event": happening }));
+        self.line(&Entry {
+            schema: SCHEMA,
+            at,
+            event: happening,
+            situation: None,
+            situation_digest: None,
+            basis: None,
+            plan: None,
+        });
     }
 
     /// Adds a decision, with all that it was taken from.
     pub fn decided(&mut self, at: Timestamp, decision: &Decision, considered: &Considered<'_>) {
-        let situation = serde_json::to_vec(considered.situation).unwrap_or_default();
-        self.line(&json!({
-            "schema": SCHEMA,
-            "at": at,
-            "event": Happening::Decided(Box::new(decision.clone())),
-            "situation": considered.situation,
-            "situation_digest": ArtifactDigest::of(&situation),
-            "basis": considered.basis,
-            "plan": considered.plan,
-        }));
+        let mut entry = Entry {
+            schema: SCHEMA,
+            at,
+            event: &Happening::Decided(Box::new(decision.clone())),
+            situation: None,
+            situation_digest: None,
+            basis: Some(considered.basis),
+            plan: Some(considered.plan),
+        };
+        match serde_json::value::to_raw_value(considered.situation) {
+            Ok(situation) => {
+                let digest = ArtifactDigest::of(situation.get().as_bytes());
+                // The record has it already, where the scope was decided again and nothing had changed.
+                let is_new = self.situations.insert(digest.clone());
+                entry.situation_digest = Some(digest);
+                entry.situation = is_new.then_some(situation);
+                self.line(&entry);
+            }
+            Err(error) => self.left_out(at, "a situation", &error),
+        }
     }
 
-    fn line(&mut self, line: &Value) {
+    fn line(&mut self, entry: &Entry<'_>) {
+        match serde_json::to_vec(entry) {
+            Ok(line) => {
+                self.lines.extend(line);
+                self.lines.push(b'\n');
+            }
+            Err(error) => self.left_out(entry.at, "a line", &error),
+        }
+    }
+
+    /// What can't be written is told in its place.
+    fn left_out(&mut self, at: Timestamp, what: &str, error: &serde_json::Error) {
+        let event = Happening::Trouble {
+            scope: None,
+            problem: format!("{what} of the journal could not be written: {error}"),
+        };
+        let line = json!({ "schema": SCHEMA, "at": at, "event": event });
         self.lines.extend(line.to_string().into_bytes());
         self.lines.push(b'\n');
     }
 
+    /// Writes the record into a journal.
+    ///
+    /// # Errors
+    /// If it could not be written.
+    pub async fn write_to(&self, journal: &dyn JournalStore) -> Result<(), JournalError> {
+        journal.write(&self.name, self.packed()?).await
+    }
+
     /// The record as it is stored.
-    pub fn packed(&self) -> Vec<u8> {
+    ///
+    /// # Errors
+    /// If it can't be compressed.
+    pub fn packed(&self) -> Result<Vec<u8>, JournalError> {
         let mut packed = GzEncoder::new(Vec::new(), Compression::default());
-        // Writing into memory does not fail.
-        let _written = packed.write_all(&self.lines);
-        packed.finish().unwrap_or_default()
+        let written = packed.write_all(&self.lines);
+        written
+            .and_then(|()| packed.finish())
+            .map_err(|error| JournalError {
+                name: self.name.clone(),
+                what: "written",
+                problem: format!("it can't be compressed: {error}"),
+            })
     }
 }
 
@@ -292,6 +363,9 @@ pub struct Line {
     /// The situation of a decision.
     #[serde(default)]
     pub situation: Option<Value>,
+    /// The digest of the situation as it was written: a record has each situation once.
+    #[serde(default)]
+    pub situation_digest: Option<ArtifactDigest>,
     /// What the host added to it.
     #[serde(default)]
     pub basis: Option<Value>,
@@ -310,100 +384,34 @@ pub fn unpacked(bytes: &[u8]) -> Result<Vec<Line>, String> {
         .take(LARGEST)
         .read_to_string(&mut text)
         .map_err(|error| format!("it can't be unpacked: {error}"))?;
-    text.lines()
-        .map(|line| serde_json::from_str(line).map_err(|error| format!("a line of it: {error}")))
-        .collect()
+    let mut lines = text.lines().map(line).collect::<Result<Vec<_>, _>>()?;
+    let mut known: BTreeMap<ArtifactDigest, Value> = BTreeMap::new();
+    for line in &mut lines {
+        match (line.situation_digest.clone(), &line.situation) {
+            (Some(digest), Some(situation)) => {
+                known.insert(digest, situation.clone());
+            }
+            (Some(digest), None) => line.situation = known.get(&digest).cloned(),
+            (None, _) => {}
+        }
+    }
+    Ok(lines)
+}
+
+fn line(text: &str) -> Result<Line, String> {
+    #[derive(Deserialize)]
+    struct Form {
+        schema: u32,
+    }
+    let broken = |error: serde_json::Error| format!("a line of it: {error}");
+    let Form { schema } = serde_json::from_str(text).map_err(broken)?;
+    if schema > SCHEMA {
+        return Err(format!(
+            "a newer Stoker wrote it (form {schema}; this one reads up to {SCHEMA}): use that one"
+        ));
+    }
+    serde_json::from_str(text).map_err(broken)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn name(part: u64) -> RecordName {
-        RecordName::new(Timestamp(1_764_052_267), part)
-    }
-
-    #[test]
-    fn a_record_is_named_after_its_time_and_read_by_its_name() {
-        let name = name(0xab);
-        assert_eq!(name.as_str(), "2025/11/25/06/3107-00000000000000ab");
-        assert_eq!(name.as_str().parse(), Ok(name));
-        for wrong in [
-            "",
-            "2025/11/25/06",
-            "../../../../3107-00000000000000ab",
-            "2025/11/25/06/3107",
-        ] {
-            assert!(wrong.parse::<RecordName>().is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn a_story_keeps_its_beginning_and_its_end() {
-        let mut story = Story::default();
-        for part in 0..100 {
-            assert!(story.add(Some(name(part))));
-            assert!(!story.add(Some(name(part))));
-        }
-        assert!(!story.add(None));
-        let kept: Vec<u64> = (0..8).chain(84..100).collect();
-        let expected: Vec<RecordName> = kept.into_iter().map(name).collect();
-        assert_eq!(story.records(), expected);
-    }
-
-    struct Nobody;
-
-    impl Reporter for Nobody {
-        fn report(&self, _: Timestamp, _: &Happening) {}
-    }
-
-    #[test]
-    fn what_happens_at_a_turn_is_in_the_record_that_was_named_before_it() {
-        let recorder = Recorder::new(Arc::new(Nobody));
-        assert_eq!(recorder.record(), None);
-        assert!(recorder.next(|| name(1)).is_empty());
-        let trouble = |problem: &str| Happening::Trouble {
-            scope: None,
-            problem: problem.to_owned(),
-        };
-        recorder.report(Timestamp(1), &trouble("one"));
-        assert!(
-            recorder
-                .next(|| name(2))
-                .iter()
-                .all(|w| w.name() == &name(1))
-        );
-        // Its name was asked for before the turn.
-        recorder.report(Timestamp(2), &trouble("two"));
-        let told = |writing: &Writing| {
-            let lines = unpacked(&writing.packed()).unwrap();
-            let problem = |line: &Line| line.event["problem"].as_str().unwrap().to_owned();
-            lines.iter().map(problem).collect::<Vec<_>>()
-        };
-        let written = recorder.next(|| name(3));
-        assert_eq!(told(&written[0]), ["one", "two"]);
-        assert_eq!(told(&written[1]), ["two"]);
-        assert_eq!(recorder.record(), Some(name(3)));
-        // While nothing happens no record is begun.
-        assert_eq!(recorder.next(|| name(4)).len(), 1);
-        assert!(recorder.next(|| name(5)).is_empty());
-        assert_eq!(recorder.record(), Some(name(3)));
-        assert!(recorder.end().is_empty());
-    }
-
-    #[test]
-    fn what_was_written_is_read_back() {
-        let mut writing = Writing::new(name(1));
-        assert!(writing.is_empty());
-        let happening = Happening::Trouble {
-            scope: None,
-            problem: "größe\n".to_owned(),
-        };
-        writing.happened(Timestamp(7), &happening);
-        let lines = unpacked(&writing.packed()).unwrap();
-        assert_eq!(lines.len(), 1);
-        assert_eq!(lines[0].at, Timestamp(7));
-        assert_eq!(lines[0].event["problem"], "größe\n");
-        assert!(unpacked(b"nothing").is_err());
-    }
-}
+mod tests;

@@ -6,6 +6,7 @@ use stoker_intake::RepositoryId;
 use crate::class::Capacity;
 use crate::ids::{ClassName, InstanceId, IntentId, JobKey, ScopeKey};
 use crate::limits::RunnerMode;
+use crate::situation::ScopeName;
 use crate::time::Timestamp;
 
 /// What a runner does.
@@ -52,6 +53,10 @@ pub struct Runner {
     pub name: String,
     /// For whom it is counted.
     pub scope: ScopeKey,
+    /// What that was called when it was launched, and so where it registers once no job is left that would
+    /// say; runners of before it was written down have none.
+    #[serde(default)]
+    pub scope_name: Option<ScopeName>,
     /// Its kind.
     pub class: ClassName,
     /// How EC2 was asked for it.

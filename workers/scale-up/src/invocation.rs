@@ -57,7 +57,7 @@ impl Function {
     /// A journal that can't be written stops nothing: that is counted.
     async fn write_down(&self) {
         for writing in self.recorder.end() {
-            if let Err(error) = self.journal.write(writing.name(), writing.packed()).await {
+            if let Err(error) = writing.write_to(self.journal.as_ref()).await {
                 tracing::error!(problem = %error, "what happened is not in the journal");
                 self.lines
                     .count(SystemClock.now(), Metric::JournalFailures, 1);

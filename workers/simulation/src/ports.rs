@@ -311,6 +311,7 @@ impl Configurations for Ports {
         let failed = || ConfigurationError {
             instance: instance.clone(),
             what: "written",
+            may_be_done: true,
             problem: "no answer".to_owned(),
         };
         let meets = self.meets("write a configuration").await;
@@ -336,6 +337,7 @@ impl Configurations for Ports {
             return Err(ConfigurationError {
                 instance: instance.clone(),
                 what: "deleted",
+                may_be_done: true,
                 problem: "no answer".to_owned(),
             });
         }

@@ -131,6 +131,7 @@ impl Fixtures {
             id: IntentId::new(&decision, place),
             decision,
             scope: self.scope(scope),
+            scope_name: None,
             request: FleetRequest {
                 class: ClassName("large".to_owned()),
                 capacity: Capacity::Spot,
@@ -158,6 +159,7 @@ impl Fixtures {
             name: format!("stoker-test-{instance}"),
             instance,
             scope: intent.scope,
+            scope_name: None,
             class: intent.request.class.clone(),
             capacity: intent.request.capacity,
             instance_type: "c7i.large".to_owned(),

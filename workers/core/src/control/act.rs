@@ -1,6 +1,9 @@
 //! One round of load → decide → save intents → act → save outcomes: its beginning, and what an act that
 //! died left behind. What follows a decision is in `launching`.
 
+use stoker_intake::InstallationId;
+
+use super::configure::Has;
 use super::{CONFLICTS_BORNE, Control, ControlError};
 use crate::happening::Happening;
 use crate::ids::ScopeKey;
@@ -134,28 +137,24 @@ impl Control {
     }
 
     /// Runners whose instances have no configuration, or may have none, left by an act that died: they get
-    /// one while they are young enough to wait for it.
+    /// one while they are young enough to wait for it, and while there is a job that could use it.
     async fn take_over(
         &self,
         target: Option<&RegistrationTarget>,
         launching: Vec<Runner>,
     ) -> Result<Again, ControlError> {
         let now = self.now();
-        let waits = |runner: &Runner| runner.launched_at.age(now) <= self.operation.boot_time / 2;
+        let waits = |runner: &Runner| {
+            target.is_some() && runner.launched_at.age(now) <= self.operation.boot_time / 2
+        };
         let (young, old): (Vec<Runner>, Vec<Runner>) = launching.into_iter().partition(waits);
+        self.let_all_go(target, &old).await?;
         let Some(target) = target else {
-            // No job is left that would say where to register them.
-            for runner in young.iter().chain(&old) {
-                self.give_up(runner, &[RunnerPhase::Launching]).await?;
-            }
             return Ok(Again::default());
         };
-        for runner in &old {
-            self.let_go(target, runner).await?;
-        }
+        let mut again = Again::default();
         let wanted = u32::try_from(young.len()).unwrap_or(u32::MAX);
         let granted = self.reserve_registrations(wanted).await?;
-        let mut again = Again::default();
         if granted < wanted {
             again.join(Again::after(SOON));
         }
@@ -175,6 +174,27 @@ impl Control {
         }
         again.join(self.configure(target, &claimed).await?);
         Ok(again)
+    }
+
+    /// Runners that get no configuration any more: those that can take no job are terminated, the others are
+    /// left to boot.
+    async fn let_all_go(
+        &self,
+        target: Option<&RegistrationTarget>,
+        old: &[Runner],
+    ) -> Result<(), ControlError> {
+        for runner in old {
+            // Where no job is left that would say, it is with the runner.
+            let its_own = runner.scope_name.clone().map(|scope| RegistrationTarget {
+                scope,
+                installation: None,
+            });
+            match target.or(its_own.as_ref()) {
+                Some(target) => self.let_go(target, runner, Has::Perhaps).await?,
+                None => self.give_up(runner, &[RunnerPhase::Launching]).await?,
+            }
+        }
+        Ok(())
     }
 
     /// What a launch without an outcome has come to. Its instances are looked for by their tag; unless
@@ -235,6 +255,11 @@ pub(super) fn scope_name(scope: ScopeKey, state: &ScopeState) -> Option<ScopeNam
 pub(super) fn target_of(scope: ScopeKey, state: &ScopeState) -> Option<RegistrationTarget> {
     Some(RegistrationTarget {
         scope: scope_name(scope, state)?,
-        installation: newest(state)?.installation,
+        installation: installation(state),
     })
+}
+
+/// The App's installation that the scope's newest job names.
+pub(super) fn installation(state: &ScopeState) -> Option<InstallationId> {
+    newest(state)?.installation
 }

@@ -34,6 +34,15 @@ enum Configured {
     Overtaken,
 }
 
+/// What an instance that is given up has of its configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Has {
+    /// None was written.
+    Nothing,
+    /// It may have read one.
+    Perhaps,
+}
+
 /// Why a runner is not registered.
 enum Unregistered {
     /// GitHub wants to be left alone until then.
@@ -108,7 +117,9 @@ impl Control {
             }
             Err(Unregistered::Overtaken) => return Ok(Configured::Overtaken),
             Err(Unregistered::Replace(problem)) => {
-                self.unconfigured(target, runner, problem).await?;
+                // An act that died may have written one.
+                self.unconfigured(target, runner, Has::Perhaps, problem)
+                    .await?;
                 return Ok(Configured::GivenUp);
             }
         };
@@ -131,9 +142,16 @@ impl Control {
                 Ok(Configured::Done)
             }
             Err(error) => {
-                // The answer to a write that landed may have been lost: what is there must not be read.
-                self.forget_configuration(&runner.instance).await;
-                self.unconfigured(target, runner, error.to_string()).await?;
+                // An act before this one may have written it.
+                let has = if error.may_be_done || runner.attempt > 0 {
+                    // What is there must not be read.
+                    self.forget_configuration(&runner.instance).await;
+                    Has::Perhaps
+                } else {
+                    Has::Nothing
+                };
+                self.unconfigured(target, runner, has, error.to_string())
+                    .await?;
                 Ok(Configured::GivenUp)
             }
         }
@@ -143,13 +161,14 @@ impl Control {
         &self,
         target: &RegistrationTarget,
         runner: &Runner,
+        has: Has,
         problem: String,
     ) -> Result<(), ControlError> {
         self.report(&Happening::ConfigurationFailed {
             instance: runner.instance.clone(),
             problem,
         });
-        self.let_go(target, runner).await
+        self.let_go(target, runner, has).await
     }
 
     /// Gives an instance up that can't be configured. One that may have been given a configuration all the
@@ -158,14 +177,40 @@ impl Control {
         &self,
         target: &RegistrationTarget,
         runner: &Runner,
+        has: Has,
     ) -> Result<(), ControlError> {
         self.give_up(runner, &[RunnerPhase::Launching]).await?;
-        // Also where that was all: what may be registered for it is taken away. What can't be now, GitHub
-        // sweeps within a day, since it never connects.
-        if self.is_released(target, runner).await? {
+        let is_released = match (runner.mode, has) {
+            // Also where the above was all: what may be registered for it is taken away. What can't be now,
+            // GitHub sweeps within a day, since it never connects.
+            (RunnerMode::Ephemeral, _) => self.is_released(target, runner).await?,
+            (RunnerMode::Persistent, Has::Nothing) => true,
+            // A registration token is good for an hour: who has read it can't be stopped.
+            (RunnerMode::Persistent, Has::Perhaps) => {
+                self.leave_alone(runner).await?;
+                false
+            }
+        };
+        if is_released {
             self.give_up(runner, &[RunnerPhase::Booting]).await?;
         }
         Ok(())
+    }
+
+    /// A runner that may have its configuration: no act looks after it any more. It is supply while it may
+    /// boot, and what never registers is scaled down.
+    async fn leave_alone(&self, runner: &Runner) -> Result<(), ControlError> {
+        self.forget_configuration(&runner.instance).await;
+        let known = self.ports.ledger.runner(&runner.instance).await?;
+        let ours = known.filter(|known| {
+            known.attempt == runner.attempt
+                && known.phase == RunnerPhase::Booting
+                && known.lacks_configuration()
+        });
+        match ours {
+            Some(known) => self.confirm_configured(known).await,
+            None => Ok(()),
+        }
     }
 
     /// Registers a runner with GitHub.
@@ -269,10 +314,6 @@ impl Control {
         target: &RegistrationTarget,
         runner: &Runner,
     ) -> Result<bool, ControlError> {
-        // A registration token is good for an hour: who has read it can't be stopped.
-        if runner.mode != RunnerMode::Ephemeral {
-            return Ok(false);
-        }
         let removed = async {
             match self.ports.github.runner(target, &runner.name).await? {
                 None => Ok(Some(Removed::Unknown)),

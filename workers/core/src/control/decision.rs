@@ -35,6 +35,7 @@ impl Decided<'_> {
             id: IntentId::new(&self.id, place),
             decision: self.id.clone(),
             scope: self.scope,
+            scope_name: Some(situation.scope.clone()),
             request: FleetRequest {
                 class: class.name.clone(),
                 capacity: launch.capacity,

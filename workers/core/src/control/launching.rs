@@ -1,9 +1,9 @@
 //! From a decision to runners: room is reserved, intents are saved, EC2 is asked, and what it gives is written
 //! down and configured.
 
-use futures::future::{FutureExt as _, join_all};
+use futures::future::{BoxFuture, FutureExt as _, join, join_all};
 
-use super::act::{Again, SOON, target_of};
+use super::act::{Again, SOON, installation};
 use super::book::Answered;
 use super::decision::{self, Decided};
 use super::{Control, ControlError};
@@ -84,25 +84,47 @@ impl Control {
             return Ok(None);
         }
         self.tell(&decided, &intents);
-        let target = target_of(scope, state);
-        let mut answers = self.ask_for(&intents).await?;
-        let mut again = Again::default();
-        if let Some(fallen_back) = self.fall_back(scope, name, &answers, trigger).await? {
-            again.join(fallen_back);
-        }
-        for answer in &answers {
-            if answer.launched.is_none() {
-                again.join(Again::after(SOON / 2));
-            }
-        }
+        self.carry_out(&decided, state, &intents, Some((name, trigger)))
+            .await
+            .map(Some)
+    }
+
+    /// Does what was decided and saved: asks EC2, gives what comes of it its configuration, and meanwhile, if
+    /// it is to, falls back where EC2 had no spot instances.
+    async fn carry_out(
+        &self,
+        decided: &Decided<'_>,
+        state: &ScopeState,
+        intents: &[Intent],
+        falls_back: Option<(&ScopeName, Trigger)>,
+    ) -> Result<Again, ControlError> {
+        let mut answers = self.ask_for(intents).await?;
         let runners: Vec<Runner> = answers
             .iter_mut()
             .flat_map(|answer| std::mem::take(&mut answer.runners))
             .collect();
-        again.join(self.configure_all(target.as_ref(), &runners).await?);
+        let target = RegistrationTarget {
+            scope: decided.situation.scope.clone(),
+            installation: installation(state),
+        };
+        let configured = self.configure(&target, &runners);
+        let fallen_back = async {
+            match falls_back {
+                Some((name, trigger)) => {
+                    self.fall_back(decided.scope, name, &answers, trigger).await
+                }
+                None => Ok(Again::default()),
+            }
+        };
+        let (configured, fallen_back) = join(configured, fallen_back).await;
+        let mut again = configured?;
+        again.join(fallen_back?);
+        if answers.iter().any(|answer| answer.launched.is_none()) {
+            again.join(Again::after(SOON / 2));
+        }
         // Last: runners are waited for, books and reasons are not.
-        self.finish(&decided, state, &intents, &answers).await?;
-        Ok(Some(again))
+        self.finish(decided, state, intents, &answers).await?;
+        Ok(again)
     }
 
     fn decision_id(&self, scope: ScopeKey, state: &ScopeState, now: Timestamp) -> DecisionId {
@@ -204,14 +226,62 @@ impl Control {
 
     /// Where EC2 had no spot instances, on-demand ones follow at once, if the operator wants that and the
     /// class offers them: as a decision of its own, with an intent of its own.
-    async fn fall_back(
-        &self,
+    fn fall_back<'a>(
+        &'a self,
         scope: ScopeKey,
-        name: &ScopeName,
-        answers: &[Answer<'_>],
+        name: &'a ScopeName,
+        answers: &'a [Answer<'_>],
         trigger: Trigger,
-    ) -> Result<Option<Again>, ControlError> {
-        let lacking: Vec<(&Intent, u32, &str)> = answers
+    ) -> BoxFuture<'a, Result<Again, ControlError>> {
+        async move {
+            let lacking = self.lacking_spot(answers);
+            if lacking.is_empty() {
+                return Ok(Again::default());
+            }
+            let now = self.now();
+            let state = self.ports.ledger.scope(scope).await?;
+            // Room anew: what was reserved for the spot instances may be others' by now.
+            let room = self.room(scope, &state).await?;
+            let mut situation =
+                situation(&self.operation, name.clone(), &state, &room, trigger, now);
+            let plan = Plan {
+                launches: lacking
+                    .into_iter()
+                    .filter_map(|(intent, count, code)| on_demand(&situation, intent, count, code))
+                    .collect(),
+                ..Plan::default()
+            };
+            if plan.launches.is_empty() {
+                return Ok(Again::default());
+            }
+            let granted = self.granted(scope, &state, &plan, &mut situation).await?;
+            let proposal = Proposal {
+                plan,
+                by: decision::spot_fallback(),
+                basis: crate::plan::Basis::default(),
+                fallback: None,
+            };
+            let decided = Decided {
+                id: self.decision_id(scope, &state, now),
+                scope,
+                proposal: &proposal,
+                granted: &granted,
+                situation: &situation,
+            };
+            let intents = decided.intents();
+            if intents.is_empty() || !self.save(&decided, &state, &intents).await? {
+                return Ok(Again::after(SOON));
+            }
+            self.tell(&decided, &intents);
+            self.carry_out(&decided, &state, &intents, None).await
+        }
+        .boxed()
+    }
+
+    /// The spot launches for which EC2 had not all instances, by how many, and why, where the operator wants
+    /// on-demand ones for that.
+    fn lacking_spot<'a>(&self, answers: &'a [Answer<'_>]) -> Vec<(&'a Intent, u32, &'a str)> {
+        answers
             .iter()
             .filter(|answer| answer.intent.request.capacity == Capacity::Spot)
             .filter_map(|answer| {
@@ -219,56 +289,7 @@ impl Control {
                 let falls_back = self.operation.spot_fallback.iter().any(|one| one == code);
                 falls_back.then_some((answer.intent, count, code))
             })
-            .collect();
-        if lacking.is_empty() {
-            return Ok(None);
-        }
-        let now = self.now();
-        let state = self.ports.ledger.scope(scope).await?;
-        // Room anew: what was reserved for the spot instances may be others' by now.
-        let room = self.room(scope, &state).await?;
-        let mut situation = situation(&self.operation, name.clone(), &state, &room, trigger, now);
-        let plan = Plan {
-            launches: lacking
-                .into_iter()
-                .filter_map(|(intent, count, code)| on_demand(&situation, intent, count, code))
-                .collect(),
-            ..Plan::default()
-        };
-        if plan.launches.is_empty() {
-            return Ok(None);
-        }
-        let granted = self.granted(scope, &state, &plan, &mut situation).await?;
-        let proposal = Proposal {
-            plan,
-            by: decision::spot_fallback(),
-            basis: crate::plan::Basis::default(),
-            fallback: None,
-        };
-        let decided = Decided {
-            id: self.decision_id(scope, &state, now),
-            scope,
-            proposal: &proposal,
-            granted: &granted,
-            situation: &situation,
-        };
-        let intents = decided.intents();
-        if intents.is_empty() || !self.save(&decided, &state, &intents).await? {
-            return Ok(Some(Again::after(SOON)));
-        }
-        self.tell(&decided, &intents);
-        let mut answers = self.ask_for(&intents).await?;
-        let runners: Vec<Runner> = answers
-            .iter_mut()
-            .flat_map(|answer| std::mem::take(&mut answer.runners))
-            .collect();
-        let target = target_of(scope, &state);
-        let mut again = self.configure_all(target.as_ref(), &runners).await?;
-        if answers.iter().any(|answer| answer.launched.is_none()) {
-            again.join(Again::after(SOON / 2));
-        }
-        self.finish(&decided, &state, &intents, &answers).await?;
-        Ok(Some(again))
+            .collect()
     }
 
     /// What can wait until the runners are on their way: the account, why jobs wait, and when the scope is
@@ -354,6 +375,7 @@ impl Control {
             instance: instance.id.clone(),
             name: self.operation.names.name(&instance.id),
             scope: intent.scope,
+            scope_name: intent.scope_name.clone(),
             class: intent.request.class.clone(),
             capacity: intent.request.capacity,
             instance_type: instance.instance_type.clone(),
@@ -371,21 +393,6 @@ impl Control {
             attempt: 0,
             revision: 0,
         }
-    }
-
-    async fn configure_all(
-        &self,
-        target: Option<&RegistrationTarget>,
-        runners: &[Runner],
-    ) -> Result<Again, ControlError> {
-        let Some(target) = target else {
-            // No job is left that would say where to register them.
-            for runner in runners {
-                self.give_up(runner, &[RunnerPhase::Launching]).await?;
-            }
-            return Ok(Again::default());
-        };
-        self.configure(target, runners).await
     }
 }
 

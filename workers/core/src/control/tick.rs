@@ -1,5 +1,10 @@
 //! What is due is asked to be acted on.
 
+use std::collections::BTreeMap;
+
+use futures::future::FutureExt as _;
+use futures::stream::{self, StreamExt as _};
+
 use super::{Control, ControlError};
 use crate::ids::ScopeKey;
 use crate::ports::{ActRequest, Due};
@@ -8,6 +13,9 @@ use crate::time::Timestamp;
 
 /// How many of what is due one tick takes: the next one, a minute later, takes the rest.
 const DUE_AT_ONCE: usize = 1_000;
+
+/// How many of them are asked for at once.
+const ASKED_AT_ONCE: usize = 20;
 
 /// What a tick came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -24,16 +32,24 @@ impl Control {
     /// If the ledger or the queue did not answer: what was not asked for stays due.
     pub async fn tick(&self) -> Result<Ticked, ControlError> {
         let now = self.now();
-        let all = self.ports.ledger.due(now, DUE_AT_ONCE).await?;
-        let mut asked = std::collections::BTreeSet::new();
-        for due in &all {
-            if asked.insert(due.scope) {
-                self.ask_due(due, now).await?;
-            }
-            // Asked first: what is asked for twice is done once.
-            self.ports.ledger.drop_due(due).await?;
+        let mut by_scope: BTreeMap<ScopeKey, Vec<Due>> = BTreeMap::new();
+        for due in self.ports.ledger.due(now, DUE_AT_ONCE).await? {
+            by_scope.entry(due.scope).or_default().push(due);
         }
-        Ok(Ticked { due: asked.len() })
+        let ticked = Ticked {
+            due: by_scope.len(),
+        };
+        let mut asking = Vec::new();
+        for (scope, due) in by_scope {
+            asking.push(self.ask_due(scope, due, now).boxed());
+        }
+        let mut asked = stream::iter(asking).buffer_unordered(ASKED_AT_ONCE);
+        // What can't be asked for one scope holds up no other.
+        let mut failed = None;
+        while let Some(one) = asked.next().await {
+            failed = failed.or(one.err());
+        }
+        failed.map_or(Ok(ticked), Err)
     }
 
     /// Has a scope acted on in so many seconds, by the tick after that.
@@ -46,15 +62,24 @@ impl Control {
         Ok(())
     }
 
-    async fn ask_due(&self, due: &Due, now: Timestamp) -> Result<(), ControlError> {
+    async fn ask_due(
+        &self,
+        scope: ScopeKey,
+        all: Vec<Due>,
+        now: Timestamp,
+    ) -> Result<(), ControlError> {
         let request = ActRequest {
-            scope: due.scope,
+            scope,
             // Of this tick: a queue that swallows what was asked before must not take it for what an earlier
             // tick, which died before it took that off the list, had asked.
             folded: format!("tick-{}", now.0),
             trigger: Trigger::Tick,
         };
+        // Asked first: what is asked for twice is done once.
         self.ports.acts.ask(&request).await?;
+        for due in &all {
+            self.ports.ledger.drop_due(due).await?;
+        }
         Ok(())
     }
 }

@@ -111,6 +111,8 @@ pub struct ConfigurationError {
     pub instance: InstanceId,
     /// `written` or `deleted`.
     pub what: &'static str,
+    /// The answer was lost, or did not say: it may have been done all the same.
+    pub may_be_done: bool,
     /// The answer.
     pub problem: String,
 }

@@ -8,7 +8,7 @@ use stoker_core::control::Acted;
 use stoker_core::happening::{Decision, Happening};
 use stoker_core::ids::{InstanceId, ScopeKey};
 use stoker_core::journal::{Considered, RecordName, Recorder, Writing};
-use stoker_core::ports::{ActRequest, Clock, JournalStore as _, Ledger as _, Reporter};
+use stoker_core::ports::{ActRequest, Clock, Ledger as _, Reporter};
 use stoker_core::runner::{RunnerNews, RunnerPhase};
 use stoker_core::situation::Trigger;
 use stoker_core::time::Timestamp;
@@ -158,7 +158,7 @@ impl Parts {
             return;
         };
         for writing in records {
-            if let Err(error) = journal.write(writing.name(), writing.packed()).await {
+            if let Err(error) = writing.write_to(journal).await {
                 self.trouble(
                     None,
                     format!("what happened is not in the journal: {error}"),

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod launching;
+mod left;
 mod world;
 
 use stoker_core::control::{Acted, Folded};

@@ -1,0 +1,358 @@
+//! The outside of the tests' control plane, as its ports.
+
+use async_trait::async_trait;
+use std::sync::Arc;
+use stoker_core::account::Account;
+use stoker_core::boot::{InstanceConfiguration, Registration};
+use stoker_core::class::Capacity;
+use stoker_core::happening::Happening;
+use stoker_core::ids::{InstanceId, JobKey, PolicyGeneration, ScopeKey, ScopeVersion};
+use stoker_core::intent::{Instance, Intent, Launched, Refusal};
+use stoker_core::job::Job;
+use stoker_core::plan::{DecidedBy, Deferral, Launch, Plan, PolicyLevel, Proposal};
+use stoker_core::ports::{
+    ActQueue, ActQueueError, ActRequest, Clock, ConfigurationError, Configurations, DecidedScope,
+    Due, Fleet, FleetError, GitHub, GitHubError, GitHubFault, JobLookup, Ledger, LedgerError,
+    RegisteredRunner, RegistrationTarget, Removed, Reporter, RunnerSpec, ScaleUpDecider,
+    ScopeState, Settlement, Shared, SharedItem,
+};
+use stoker_core::runner::Runner;
+use stoker_core::situation::{PhaseFacts, ScopeName, Situation};
+use stoker_core::time::Timestamp;
+use stoker_intake::{JobId, RepositoryId};
+use stoker_local::SqliteLedger;
+
+use super::Outside;
+
+impl Clock for Outside {
+    fn now(&self) -> Timestamp {
+        Timestamp(*self.now.lock().unwrap())
+    }
+}
+
+fn no_answer(intent: &Intent) -> FleetError {
+    FleetError {
+        what: format!("launch {}", intent.id),
+        problem: "no answer".to_owned(),
+    }
+}
+
+#[async_trait]
+impl Fleet for Outside {
+    async fn launch(&self, intent: &Intent) -> Result<Launched, FleetError> {
+        let configured = self.parameters.lock().unwrap().written.len();
+        let mut fleet = self.fleet.lock().unwrap();
+        if fleet.down {
+            return Err(no_answer(intent));
+        }
+        fleet.configured_before.push(configured);
+        fleet
+            .asked
+            .push((intent.request.capacity, intent.request.count));
+        let wanted = usize::try_from(intent.request.count).unwrap();
+        let lacks = fleet
+            .lacks
+            .filter(|(capacity, _)| *capacity == intent.request.capacity);
+        let given = if lacks.is_some() {
+            wanted.min(fleet.has)
+        } else {
+            wanted
+        };
+        let refusals = lacks.filter(|_| given < wanted).map(|(_, code)| Refusal {
+            code: code.to_owned(),
+            message: "none left".to_owned(),
+        });
+        let instances = fleet
+            .launched
+            .entry(intent.id.clone())
+            .or_insert_with(|| {
+                (0..given)
+                    .map(|n| Instance {
+                        id: format!("i-{}x{n}", &intent.id.0[..12]).parse().unwrap(),
+                        instance_type: "c7i.large".to_owned(),
+                        gone: false,
+                    })
+                    .collect()
+            })
+            .clone();
+        if fleet.answers_get_lost {
+            return Err(no_answer(intent));
+        }
+        Ok(Launched {
+            instances,
+            refusals: refusals.into_iter().collect(),
+        })
+    }
+
+    async fn find(&self, intent: &Intent) -> Result<Launched, FleetError> {
+        let fleet = self.fleet.lock().unwrap();
+        if fleet.down {
+            return Err(no_answer(intent));
+        }
+        Ok(Launched {
+            instances: fleet.launched.get(&intent.id).cloned().unwrap_or_default(),
+            refusals: Vec::new(),
+        })
+    }
+
+    async fn terminate(&self, instances: &[InstanceId]) -> Result<(), FleetError> {
+        self.fleet
+            .lock()
+            .unwrap()
+            .terminated
+            .extend(instances.iter().cloned());
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl GitHub for Outside {
+    async fn job(
+        &self,
+        _: &RegistrationTarget,
+        _: &str,
+        _: &str,
+        _: JobId,
+    ) -> Result<JobLookup, GitHubError> {
+        Ok(JobLookup::Unknown)
+    }
+
+    async fn register(
+        &self,
+        _: &RegistrationTarget,
+        runner: &RunnerSpec,
+    ) -> Result<Registration, GitHubError> {
+        let mut github = self.github.lock().unwrap();
+        github.asked += 1;
+        let fault = github.faults.pop_front();
+        let taken = github.registered.iter().any(|one| one.name == runner.name);
+        if fault.is_none_or(|(_, done)| done) && !taken && !github.down {
+            let id = u64::try_from(github.registered.len()).unwrap() + 1;
+            github.registered.push(RegisteredRunner {
+                id,
+                name: runner.name.clone(),
+                online: false,
+                busy: false,
+            });
+        }
+        let fault = fault.map(|(fault, _)| fault);
+        if let Some(fault) = fault.or(taken.then_some(GitHubFault::Conflict)) {
+            return Err(GitHubError {
+                what: format!("register {}", runner.name),
+                problem: "a fault".to_owned(),
+                fault,
+            });
+        }
+        if github.down {
+            return Err(GitHubError {
+                what: format!("register {}", runner.name),
+                problem: "it is down".to_owned(),
+                fault: GitHubFault::Refused,
+            });
+        }
+        Ok(Registration::Ephemeral("configuration".to_owned().into()))
+    }
+
+    async fn runner(
+        &self,
+        _: &RegistrationTarget,
+        name: &str,
+    ) -> Result<Option<RegisteredRunner>, GitHubError> {
+        let github = self.github.lock().unwrap();
+        let mut all = github.registered.iter();
+        Ok(all.find(|runner| runner.name == name).cloned())
+    }
+
+    async fn remove(&self, _: &RegistrationTarget, id: u64) -> Result<Removed, GitHubError> {
+        let mut github = self.github.lock().unwrap();
+        let Some(place) = github.registered.iter().position(|one| one.id == id) else {
+            return Ok(Removed::Unknown);
+        };
+        if github.registered[place].busy {
+            return Ok(Removed::Busy);
+        }
+        github.registered.remove(place);
+        Ok(Removed::Removed)
+    }
+
+    fn page(&self, scope: &ScopeName) -> String {
+        format!("https://github.com/{scope}")
+    }
+}
+
+#[async_trait]
+impl Configurations for Outside {
+    async fn put(
+        &self,
+        instance: &InstanceId,
+        _: &InstanceConfiguration,
+    ) -> Result<(), ConfigurationError> {
+        let mut parameters = self.parameters.lock().unwrap();
+        let (refuses, lost) = (parameters.refuses, parameters.answers_get_lost);
+        if !refuses {
+            parameters.written.insert(instance.clone());
+        }
+        if refuses || lost {
+            return Err(ConfigurationError {
+                instance: instance.clone(),
+                what: "written",
+                may_be_done: !refuses,
+                problem: "no answer".to_owned(),
+            });
+        }
+        Ok(())
+    }
+
+    async fn delete(&self, instance: &InstanceId) -> Result<(), ConfigurationError> {
+        self.parameters.lock().unwrap().written.remove(instance);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl ActQueue for Outside {
+    async fn ask(&self, request: &ActRequest) -> Result<(), ActQueueError> {
+        let mut acts = self.acts.lock().unwrap();
+        if acts.down {
+            return Err(ActQueueError {
+                scope: request.scope,
+                problem: "it is down".to_owned(),
+            });
+        }
+        acts.asked.push(request.clone());
+        Ok(())
+    }
+}
+
+/// The real ledger, and other writers of its jobs when the test wants them.
+pub(super) struct ContendedLedger {
+    pub(super) ledger: SqliteLedger,
+    pub(super) outside: Arc<Outside>,
+}
+
+#[async_trait]
+impl Ledger for ContendedLedger {
+    async fn job(&self, key: JobKey) -> Result<Option<Job>, LedgerError> {
+        self.ledger.job(key).await
+    }
+
+    async fn put_job(&self, job: &Job) -> Result<(), LedgerError> {
+        if *self.outside.jobs_are_contended.lock().unwrap() {
+            return Err(LedgerError::Conflict(format!("job {}", job.key)));
+        }
+        self.ledger.put_job(job).await
+    }
+
+    async fn scope(&self, scope: ScopeKey) -> Result<ScopeState, LedgerError> {
+        self.ledger.scope(scope).await
+    }
+
+    async fn save_decision(&self, decided: &DecidedScope<'_>) -> Result<ScopeVersion, LedgerError> {
+        self.ledger.save_decision(decided).await
+    }
+
+    async fn settle(&self, settlement: &Settlement) -> Result<(), LedgerError> {
+        self.ledger.settle(settlement).await
+    }
+
+    async fn book(
+        &self,
+        scope: ScopeKey,
+        account: &Account,
+        booked: &[InstanceId],
+    ) -> Result<(), LedgerError> {
+        self.ledger.book(scope, account, booked).await
+    }
+
+    async fn runner(&self, instance: &InstanceId) -> Result<Option<Runner>, LedgerError> {
+        self.ledger.runner(instance).await
+    }
+
+    async fn put_runner(&self, runner: &Runner) -> Result<(), LedgerError> {
+        self.ledger.put_runner(runner).await
+    }
+
+    async fn shared(&self, item: SharedItem) -> Result<Shared, LedgerError> {
+        self.ledger.shared(item).await
+    }
+
+    async fn put_shared(&self, item: SharedItem, seen: u64, body: &str) -> Result<(), LedgerError> {
+        self.ledger.put_shared(item, seen, body).await
+    }
+
+    async fn put_due(&self, due: &Due) -> Result<(), LedgerError> {
+        self.ledger.put_due(due).await
+    }
+
+    async fn due(&self, until: Timestamp, most: usize) -> Result<Vec<Due>, LedgerError> {
+        self.ledger.due(until, most).await
+    }
+
+    async fn drop_due(&self, due: &Due) -> Result<(), LedgerError> {
+        self.ledger.drop_due(due).await
+    }
+
+    async fn name_repository(&self, name: &str, id: RepositoryId) -> Result<(), LedgerError> {
+        self.ledger.name_repository(name, id).await
+    }
+
+    async fn repository(&self, name: &str) -> Result<Option<RepositoryId>, LedgerError> {
+        self.ledger.repository(name).await
+    }
+}
+
+pub(super) struct Silent;
+
+impl Reporter for Silent {
+    fn report(&self, _: Timestamp, _: &Happening) {}
+}
+
+/// One runner for each waiting job that none is on its way for, by policies of the generation that the
+/// test says.
+pub(super) struct OneEach(pub(super) Arc<Outside>);
+
+#[async_trait]
+impl ScaleUpDecider for OneEach {
+    async fn decide(&self, situation: &Situation, seen: PolicyGeneration) -> Proposal {
+        let generation = *self.0.generation.lock().unwrap();
+        self.0.generations_seen.lock().unwrap().push(seen);
+        let coming = situation
+            .runners
+            .iter()
+            .filter(|runner| {
+                matches!(
+                    runner.phase,
+                    PhaseFacts::Launching | PhaseFacts::Booting | PhaseFacts::Idle
+                )
+            })
+            .count();
+        let jobs: Vec<usize> = (coming..situation.pending.len()).collect();
+        Proposal {
+            plan: Plan {
+                launches: vec![Launch {
+                    class: 0,
+                    capacity: Capacity::Spot,
+                    count: u32::try_from(jobs.len()).unwrap(),
+                    launched_for: None,
+                    jobs,
+                    reason: "they wait".to_owned(),
+                }],
+                deferrals: vec![Deferral {
+                    jobs: (0..coming.min(situation.pending.len())).collect(),
+                    retry_after: None,
+                    reason: "one is on its way".to_owned(),
+                }],
+                ..Plan::default()
+            },
+            by: DecidedBy {
+                policy: "one each".to_owned(),
+                level: PolicyLevel::BuiltIn,
+                digest: None,
+                generation,
+                fuel: None,
+            },
+            basis: stoker_core::plan::Basis::default(),
+            fallback: None,
+        }
+    }
+}
