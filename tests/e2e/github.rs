@@ -1,139 +1,19 @@
 //! The GitHub adapter against the stand-in: what it asks, what it remembers, and what it says when it
 //! is refused.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+mod bench;
+mod described;
 
-use async_trait::async_trait;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
 use secrecy::ExposeSecret as _;
 use stoker_core::boot::Registration;
 use stoker_core::limits::RunnerMode;
-use stoker_core::ports::{
-    Clock, GitHub as _, GitHubError, JobLookup, RegistrationTarget, RunnerSpec,
-};
-use stoker_core::situation::ScopeName;
-use stoker_core::time::Timestamp;
-use stoker_github::{App, AppCredentials, Credentials, CredentialsError, Endpoints};
-use stoker_intake::{InstallationId, JobId};
-use stoker_tests::github::{AppKey, Call, Fault, GitHub, Level};
+use stoker_core::ports::{GitHub as _, JobLookup};
+use stoker_tests::github::{AppKey, Call, Fault, Level};
 
-const APP: &str = "12345";
-const INSTALLATION: u64 = 77;
-
-/// The machine's clock, set forward by a test.
-#[derive(Default)]
-struct Ahead(AtomicU64);
-
-impl Clock for Ahead {
-    fn now(&self) -> Timestamp {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-        Timestamp(now.as_secs() + self.0.load(Ordering::SeqCst))
-    }
-}
-
-/// Credentials that a test replaces, and that count how often they are read.
-struct Kept {
-    pem: Mutex<Result<String, &'static str>>,
-    reads: AtomicUsize,
-}
-
-#[async_trait]
-impl Credentials for Kept {
-    async fn read(&self) -> Result<AppCredentials, CredentialsError> {
-        self.reads.fetch_add(1, Ordering::SeqCst);
-        match &*self.pem.lock().unwrap() {
-            Ok(pem) => Ok(AppCredentials {
-                app: APP.to_owned(),
-                private_key: pem.clone().into(),
-            }),
-            Err(problem) => Err(CredentialsError((*problem).to_owned())),
-        }
-    }
-}
-
-struct Bench {
-    github: GitHub,
-    kept: Arc<Kept>,
-    clock: Arc<Ahead>,
-    app: App,
-    key: AppKey,
-}
-
-impl Bench {
-    async fn new() -> Self {
-        let key = AppKey::generate().unwrap();
-        let github = GitHub::start(APP, &key).await.unwrap();
-        github.state().install(INSTALLATION, "acme", true);
-        let kept = Arc::new(Kept {
-            pem: Mutex::new(Ok(key.pem().unwrap())),
-            reads: AtomicUsize::new(0),
-        });
-        let clock = Arc::new(Ahead::default());
-        let app = App::new(
-            Endpoints::new(&github.url(), Some("https://github.example")).unwrap(),
-            Arc::clone(&kept) as Arc<dyn Credentials>,
-            Arc::clone(&clock) as Arc<dyn Clock>,
-        )
-        .unwrap();
-        Self {
-            github,
-            kept,
-            clock,
-            app,
-            key,
-        }
-    }
-
-    fn calls(&self, call: Call) -> usize {
-        self.github.state().calls(call)
-    }
-
-    fn store(&self, pem: Result<String, &'static str>) {
-        *self.kept.pem.lock().unwrap() = pem;
-    }
-
-    async fn persistent(&self) -> Result<Registration, GitHubError> {
-        let runner = runner("stoker-t-i-1", RunnerMode::Persistent);
-        self.app.register(&organization(true), &runner).await
-    }
-
-    async fn job(&self, id: u64) -> Result<JobLookup, GitHubError> {
-        self.app
-            .job(&organization(true), "acme", "site", JobId::new(id))
-            .await
-    }
-}
-
-fn organization(known: bool) -> RegistrationTarget {
-    RegistrationTarget {
-        scope: ScopeName {
-            owner: "acme".to_owned(),
-            repository: None,
-        },
-        installation: known.then_some(InstallationId::new(INSTALLATION)),
-    }
-}
-
-fn repository() -> RegistrationTarget {
-    let organization = organization(false);
-    RegistrationTarget {
-        scope: ScopeName {
-            repository: Some("site".to_owned()),
-            ..organization.scope
-        },
-        ..organization
-    }
-}
-
-fn runner(name: &str, mode: RunnerMode) -> RunnerSpec {
-    RunnerSpec {
-        name: name.to_owned(),
-        labels: vec!["self-hosted".to_owned(), "linux".to_owned()],
-        runner_group: 3,
-        mode,
-    }
-}
+use bench::{Bench, INSTALLATION, organization, repository, runner};
 
 #[tokio::test]
 async fn an_ephemeral_runner_gets_what_github_configured_for_it() {
@@ -249,11 +129,11 @@ async fn a_rotated_key_takes_effect_without_a_restart() {
     bench.github.state().rotate_key(&next);
     bench.github.state().revoke_tokens();
     // GitHub knows the new key already, the parameter does not.
-    let told = bench.persistent().await.unwrap_err().to_string();
+    let told = bench.job(1).await.unwrap_err().to_string();
     assert!(told.contains("check the App's id"), "{told}");
     // Some tools write a PEM's line breaks as two characters, and some another envelope.
     bench.store(Ok(next.pkcs8_pem().replace('\n', "\\n")));
-    bench.persistent().await.unwrap();
+    bench.job(1).await.unwrap();
 }
 
 #[tokio::test]
@@ -451,10 +331,10 @@ async fn a_second_of_patience_is_borne() {
 #[tokio::test]
 async fn no_secret_is_in_what_is_said_of_a_failure() {
     let bench = Bench::new().await;
-    bench.persistent().await.unwrap();
+    bench.job(1).await.unwrap();
     for fault in [
         Fault::refuse(500, "x"),
-        Fault::refuse(422, "x"),
+        Fault::refuse(404, "x"),
         Fault::LoseAnswer,
     ] {
         bench

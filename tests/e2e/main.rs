@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod github;
+mod openapi;
 mod parts;
 mod policies;
 mod scale_up;

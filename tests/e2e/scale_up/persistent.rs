@@ -30,7 +30,7 @@ async fn a_persistent_runner_finds_its_registration_token_and_where_to_register(
             "url": "https://github.example/octocoders",
             "token": token,
             "labels": ["self-hosted", "ubuntu-latest"],
-            "runner_group": 1,
+            "ephemeral": false,
         })
     );
 }

@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
-use axum::body::Body;
 use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::Response;
-use futures::stream;
 
-use super::answer;
+use super::{answer, exchange};
 
 /// One thing that goes wrong with one request.
 #[derive(Clone, Debug)]
@@ -57,8 +55,7 @@ impl Fault {
             }
             Self::LoseAnswer => {
                 let (parts, _lost) = next.run(request).await.into_parts();
-                let broken = stream::iter([Err::<&[u8], _>(std::io::Error::other("lost"))]);
-                Response::from_parts(parts, Body::from_stream(broken))
+                Response::from_parts(parts, exchange::broken())
             }
             Self::Delay(time) => {
                 tokio::time::sleep(time).await;

@@ -47,31 +47,16 @@ fn find(state: &State, headers: &HeaderMap, login: &str, organization: Option<bo
 }
 
 fn installation(state: &State, id: u64, account: &Account) -> Value {
-    let kind = if account.organization {
-        "Organization"
-    } else {
-        "User"
-    };
     json!({
         "id": id,
-        "account": {
-            "login": account.login,
-            "id": id * 10,
-            "node_id": "MDEyOk9yZ2FuaXphdGlvbjE=",
-            "avatar_url": "https://avatars.example/u/1",
-            "gravatar_id": "",
-            "url": format!("https://api.github.com/users/{}", account.login),
-            "html_url": format!("https://github.com/{}", account.login),
-            "type": kind,
-            "site_admin": false,
-        },
+        "account": shown(account, id * 10),
         "access_tokens_url": format!("https://api.github.com/app/installations/{id}/access_tokens"),
         "repositories_url": "https://api.github.com/installation/repositories",
         "html_url": format!("https://github.com/organizations/{}/settings/installations/{id}", account.login),
         "app_id": state.app().parse::<u64>().unwrap_or(1),
         "app_slug": "stoker",
         "target_id": id * 10,
-        "target_type": kind,
+        "target_type": kind(account),
         "permissions": permissions(),
         "events": ["check_run", "workflow_job"],
         "created_at": "2026-01-01T00:00:00Z",
@@ -80,6 +65,39 @@ fn installation(state: &State, id: u64, account: &Account) -> Value {
         "repository_selection": "all",
         "suspended_by": null,
         "suspended_at": null,
+    })
+}
+
+fn kind(account: &Account) -> &'static str {
+    if account.organization {
+        "Organization"
+    } else {
+        "User"
+    }
+}
+
+fn shown(account: &Account, id: u64) -> Value {
+    let login = &account.login;
+    let url = format!("https://api.github.com/users/{login}");
+    json!({
+        "login": login,
+        "id": id,
+        "node_id": "MDEyOk9yZ2FuaXphdGlvbjE=",
+        "avatar_url": "https://avatars.example/u/1",
+        "gravatar_id": "",
+        "url": url,
+        "html_url": format!("https://github.com/{login}"),
+        "followers_url": format!("{url}/followers"),
+        "following_url": format!("{url}/following{{/other_user}}"),
+        "gists_url": format!("{url}/gists{{/gist_id}}"),
+        "starred_url": format!("{url}/starred{{/owner}}{{/repo}}"),
+        "subscriptions_url": format!("{url}/subscriptions"),
+        "organizations_url": format!("{url}/orgs"),
+        "repos_url": format!("{url}/repos"),
+        "events_url": format!("{url}/events{{/privacy}}"),
+        "received_events_url": format!("{url}/received_events"),
+        "type": kind(account),
+        "site_admin": false,
     })
 }
 

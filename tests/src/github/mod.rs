@@ -4,15 +4,17 @@
 //! It checks what GitHub checks: the App's JWT is verified against the App's public key and GitHub's
 //! limits, installation tokens must be ones that it gave out, bodies must have what they must have. It
 //! counts what it is asked, does wrong what a test tells it to ([`Fault`]), and shows what was
-//! registered.
+//! registered and what was said. The tests hold every exchange against that description.
 //!
 //! In reading order: [`key`], the App's key pair; [`state`], what it knows and a test presets;
-//! [`fault`], what it can be told to do wrong; `auth`, `installations`, `runners`, `jobs`, the API;
-//! `answer`, how answers look.
+//! [`fault`], what it can be told to do wrong; [`exchange`], what was said; `auth`, `installations`,
+//! `runners`, `jobs`, the API; `answer`, how answers look.
 
 mod answer;
 mod auth;
+pub mod exchange;
 pub mod fault;
+mod groups;
 mod installations;
 mod jobs;
 pub mod key;
@@ -32,6 +34,7 @@ use axum::routing::{delete, get, post};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+pub use exchange::{Answer, Content, Exchange};
 pub use fault::Fault;
 pub use key::AppKey;
 pub use state::{Account, Call, Job, Level, Registered, State};
@@ -112,6 +115,10 @@ fn router(state: Arc<State>) -> Router {
             "/repos/{owner}/{repo}/actions/runners/generate-jitconfig",
             post(runners::repository_jit),
         )
+        .route(
+            "/orgs/{org}/actions/runner-groups",
+            get(groups::of_organization),
+        )
         .route("/orgs/{org}/actions/runners", get(runners::of_organization))
         .route(
             "/repos/{owner}/{repo}/actions/runners",
@@ -130,6 +137,10 @@ fn router(state: Arc<State>) -> Router {
         .layer(middleware::from_fn_with_state(
             Arc::clone(&state),
             at_the_door,
+        ))
+        .layer(middleware::from_fn_with_state(
+            Arc::clone(&state),
+            exchange::note,
         ))
         .with_state(state)
 }

@@ -26,7 +26,7 @@ const MOST_LABELS: usize = 100;
 
 impl Level {
     /// The permission that registering here takes.
-    const fn permission(&self) -> &'static str {
+    pub(super) const fn permission(&self) -> &'static str {
         match self {
             Self::Organization(_) => "organization_self_hosted_runners",
             Self::Repository(_) => "administration",
@@ -189,6 +189,11 @@ fn jit(state: &State, headers: &HeaderMap, level: Level, body: Body) -> Response
     else {
         return answer::invalid("\"labels\" wasn't supplied.");
     };
+    if let Level::Organization(login) = &level
+        && !state.groups(login).iter().any(|(id, _)| *id == group)
+    {
+        return answer::not_found();
+    }
     let work_folder = wanted.work_folder.unwrap_or_else(|| "_work".to_owned());
     let encode = |id| encoded_jit_config(id, &name, &work_folder);
     match state.register(level, name.clone(), labels, group, encode) {

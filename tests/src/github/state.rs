@@ -8,6 +8,7 @@ use axum::http::Method;
 use jsonwebtoken::DecodingKey;
 use tokio::sync::watch;
 
+use super::exchange::{Answer, Exchange};
 use super::fault::Fault;
 use super::key::AppKey;
 
@@ -24,6 +25,8 @@ pub enum Call {
     JitConfig,
     /// A job.
     Job,
+    /// The runner groups of an organisation.
+    RunnerGroups,
     /// The runners of an organisation or repository.
     Runners,
     /// A runner's removal.
@@ -39,6 +42,7 @@ impl Call {
             ("POST", [.., "registration-token"]) => Some(Self::RegistrationToken),
             ("POST", [.., "generate-jitconfig"]) => Some(Self::JitConfig),
             ("GET", [.., "jobs", _]) => Some(Self::Job),
+            ("GET", [.., "actions", "runner-groups"]) => Some(Self::RunnerGroups),
             ("GET", [.., "actions", "runners"]) => Some(Self::Runners),
             ("DELETE", [.., "actions", "runners", _]) => Some(Self::Removal),
             _ => None,
@@ -128,9 +132,12 @@ struct Inner {
     token_life: i64,
     tokens: HashMap<String, Grant>,
     registration_tokens: Vec<(Level, String)>,
+    /// Runner groups besides the default one: of which organisation, number and name.
+    groups: Vec<(String, u64, String)>,
     runners: Vec<Registered>,
     jobs: HashMap<(String, u64), Job>,
     calls: BTreeMap<Call, usize>,
+    exchanges: Vec<Exchange>,
     faults: HashMap<Call, VecDeque<Fault>>,
     made: u64,
 }
@@ -222,6 +229,28 @@ impl State {
         self.inner().tokens.clear();
     }
 
+    /// Makes a runner group of an organisation.
+    pub fn group(&self, login: &str, id: u64, name: &str) {
+        let group = (login.to_lowercase(), id, name.to_owned());
+        self.inner().groups.push(group);
+    }
+
+    /// Takes a runner group away.
+    pub fn remove_group(&self, id: u64) {
+        self.inner().groups.retain(|(_, group, _)| *group != id);
+    }
+
+    /// The numbers and names of an organisation's runner groups, the default one first.
+    pub(super) fn groups(&self, login: &str) -> Vec<(u64, String)> {
+        let inner = self.inner();
+        let own = inner.groups.iter();
+        let own = own.filter(|(owner, ..)| owner.eq_ignore_ascii_case(login));
+        let own = own.map(|(_, id, name)| (*id, name.clone()));
+        std::iter::once((1, "Default".to_owned()))
+            .chain(own)
+            .collect()
+    }
+
     /// Presets a job of `owner/repository`.
     pub fn job(&self, repository: &str, id: u64, status: &str, labels: &[&str]) {
         self.inner().jobs.insert(
@@ -270,6 +299,24 @@ impl State {
     /// The registration tokens that were given out, and for where.
     pub fn registration_tokens(&self) -> Vec<(Level, String)> {
         self.inner().registration_tokens.clone()
+    }
+
+    /// All that was said so far.
+    pub fn exchanges(&self) -> Vec<Exchange> {
+        self.inner().exchanges.clone()
+    }
+
+    /// Notes a request: its number.
+    pub(super) fn asked(&self, exchange: Exchange) -> usize {
+        let mut inner = self.inner();
+        inner.exchanges.push(exchange);
+        inner.exchanges.len() - 1
+    }
+
+    pub(super) fn answered(&self, number: usize, answer: Answer) {
+        if let Some(exchange) = self.inner().exchanges.get_mut(number) {
+            exchange.answer = Some(answer);
+        }
     }
 
     pub(super) fn count(&self, call: Call) -> usize {

@@ -1,0 +1,203 @@
+//! Every kind of request, with every answer that the stand-in has for it. That each is as GitHub
+//! describes it, the bench sees to; that none is left out, the list here.
+
+use std::collections::BTreeSet;
+
+use stoker_core::limits::RunnerMode;
+use stoker_core::ports::{
+    GitHub as _, GitHubError, JobLookup, RegistrationTarget, Removed, RunnerSpec,
+};
+use stoker_intake::{InstallationId, JobId};
+use stoker_tests::github::{AppKey, State};
+
+use super::bench::{Bench, INSTALLATION, organization, repository, runner};
+use crate::openapi;
+
+type Covered = BTreeSet<(String, u16)>;
+
+/// The operations, and the statuses that the stand-in answers each with.
+const ALL: [(&str, &[u16]); 14] = [
+    ("apps/get-org-installation", &[200, 401, 404]),
+    ("apps/get-user-installation", &[200, 404]),
+    ("apps/get-repo-installation", &[200, 401, 404]),
+    ("apps/create-installation-access-token", &[201, 401, 404]),
+    (
+        "actions/create-registration-token-for-org",
+        &[201, 401, 403, 404],
+    ),
+    (
+        "actions/create-registration-token-for-repo",
+        &[201, 401, 403, 404],
+    ),
+    (
+        "actions/generate-runner-jitconfig-for-org",
+        &[201, 401, 403, 404, 409, 422],
+    ),
+    (
+        "actions/generate-runner-jitconfig-for-repo",
+        &[201, 401, 403, 404, 409, 422],
+    ),
+    (
+        "actions/list-self-hosted-runner-groups-for-org",
+        &[200, 401, 403, 404],
+    ),
+    (
+        "actions/list-self-hosted-runners-for-org",
+        &[200, 401, 403, 404],
+    ),
+    (
+        "actions/list-self-hosted-runners-for-repo",
+        &[200, 401, 403, 404],
+    ),
+    (
+        "actions/delete-self-hosted-runner-from-org",
+        &[204, 401, 403, 404, 422],
+    ),
+    (
+        "actions/delete-self-hosted-runner-from-repo",
+        &[204, 401, 403, 404, 422],
+    ),
+    ("actions/get-job-for-workflow-run", &[200, 401, 403, 404]),
+];
+
+/// GitHub does what it is asked, or says why it can't.
+async fn served(target: &RegistrationTarget, covered: &mut Covered) {
+    let bench = Bench::new().await;
+    let (app, state) = (&bench.app, bench.github.state());
+    let spec = runner("stoker-t-i-1", RunnerMode::Ephemeral);
+    app.register(target, &spec).await.unwrap();
+    app.register(target, &spec).await.unwrap_err();
+    let long = runner(&"x".repeat(65), RunnerMode::Ephemeral);
+    app.register(target, &long).await.unwrap_err();
+    let persistent = runner("stoker-t-i-2", RunnerMode::Persistent);
+    app.register(target, &persistent).await.unwrap();
+
+    let found = app.runner(target, &spec.name).await.unwrap().unwrap();
+    assert_eq!(app.runner(target, "a&b=ü").await.unwrap(), None);
+    state.connect(&spec.name, true);
+    assert_eq!(app.remove(target, found.id).await.unwrap(), Removed::Busy);
+    state.connect(&spec.name, false);
+    for expected in [Removed::Removed, Removed::Unknown] {
+        assert_eq!(app.remove(target, found.id).await.unwrap(), expected);
+    }
+
+    let statuses = [
+        "queued",
+        "in_progress",
+        "completed",
+        "waiting",
+        "requested",
+        "pending",
+    ];
+    for (id, status) in (1..).zip(statuses) {
+        state.job("acme/site", id, status, &["linux"]);
+        job(&bench, target, id).await.unwrap();
+    }
+    let unknown = job(&bench, target, 99).await.unwrap();
+    assert_eq!(unknown, JobLookup::Unknown);
+    covered.extend(openapi::covered(&bench.github));
+}
+
+/// Asks for everything that an installation may ask for. Its token is revoked each time: so each request
+/// is made twice, and the second time answered as the stand-in was set up to.
+async fn everything(bench: &Bench, target: &RegistrationTarget) {
+    let (app, state) = (&bench.app, bench.github.state());
+    // So that there is a token to revoke.
+    drop(app.runner(target, "stoker-t-i-1").await);
+    let named = runner("stoker-t-i-1", RunnerMode::Ephemeral);
+    let unnamed = RunnerSpec {
+        // Its number is not asked for first.
+        runner_group: None,
+        ..runner("stoker-t-i-2", RunnerMode::Ephemeral)
+    };
+    let persistent = runner("stoker-t-i-3", RunnerMode::Persistent);
+    for spec in [named, unnamed, persistent] {
+        state.revoke_tokens();
+        drop(app.register(target, &spec).await);
+    }
+    state.revoke_tokens();
+    drop(app.runner(target, "stoker-t-i-1").await);
+    state.revoke_tokens();
+    drop(app.remove(target, 1).await);
+    state.revoke_tokens();
+    drop(job(bench, target, 1).await);
+}
+
+async fn job(
+    bench: &Bench,
+    target: &RegistrationTarget,
+    id: u64,
+) -> Result<JobLookup, GitHubError> {
+    let job = JobId::new(id);
+    bench.app.job(target, "acme", "site", job).await
+}
+
+/// Requests whose answers `set_up` decides.
+async fn answered(
+    targets: [RegistrationTarget; 2],
+    set_up: impl FnOnce(&State),
+    covered: &mut Covered,
+) {
+    let bench = Bench::new().await;
+    set_up(bench.github.state());
+    for target in &targets {
+        everything(&bench, target).await;
+    }
+    covered.extend(openapi::covered(&bench.github));
+}
+
+fn known(target: RegistrationTarget, installation: u64) -> RegistrationTarget {
+    RegistrationTarget {
+        installation: Some(InstallationId::new(installation)),
+        ..target
+    }
+}
+
+#[tokio::test]
+async fn every_kind_of_exchange_is_as_github_describes_it() {
+    const ELSEWHERE: u64 = INSTALLATION + 1;
+    let mut covered = Covered::new();
+    let both = || [organization(false), repository()];
+    for target in &both() {
+        served(target, &mut covered).await;
+    }
+    let denied = |state: &State| {
+        for permission in [
+            "organization_self_hosted_runners",
+            "administration",
+            "actions",
+        ] {
+            state.deny(permission);
+        }
+    };
+    answered(both(), denied, &mut covered).await;
+    // An installation that is another account's sees nothing of this one.
+    let foreign = both().map(|target| known(target, ELSEWHERE));
+    let install = |state: &State| state.install(ELSEWHERE, "elsewhere", true);
+    answered(foreign, install, &mut covered).await;
+
+    let gone = both().map(|target| known(target, INSTALLATION));
+    let uninstall = |state: &State| state.uninstall(INSTALLATION);
+    answered(gone, uninstall, &mut covered).await;
+    let user = |state: &State| state.install(INSTALLATION, "acme", false);
+    answered(both(), user, &mut covered).await;
+    let rotate = |state: &State| state.rotate_key(&AppKey::generate().unwrap());
+    answered(both(), rotate, &mut covered).await;
+    let signed = both().map(|target| known(target, INSTALLATION));
+    answered(signed, rotate, &mut covered).await;
+
+    let all: Covered = ALL
+        .iter()
+        .flat_map(|(name, statuses)| {
+            statuses
+                .iter()
+                .map(move |status| ((*name).to_owned(), *status))
+        })
+        .collect();
+    let missing: Vec<_> = all.difference(&covered).collect();
+    let unlisted: Vec<_> = covered.difference(&all).collect();
+    assert!(
+        missing.is_empty() && unlisted.is_empty(),
+        "not asked for: {missing:?}; not in the list: {unlisted:?}"
+    );
+}
