@@ -1,41 +1,41 @@
 //! One history: what happens, in what order, who dies when, and what must hold all the while and at the end.
 
 use std::fmt;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
 
+use stoker_batch::Handler;
 use stoker_core::budget::Rates;
 use stoker_core::class::Classes;
-use stoker_core::control::{self, Acted, Control};
-use stoker_core::ids::{Deployment, RunnerNames, ScopeKey};
-use stoker_core::job::JobPhase;
+use stoker_core::control::{self, Control};
+use stoker_core::ids::{Deployment, RunnerNames};
 use stoker_core::limits::{Guards, JOBS_SHOWN, Operation, RunnerLevel, RunnerMode, SPOT_FALLBACK};
-use stoker_core::runner::Runner;
 use stoker_core::time::Timestamp;
 
-use crate::outside::{BOOT_TIME, Stands, Work};
+use tokio::runtime::{Builder, Runtime};
+
+use crate::outside::BOOT_TIME;
 use crate::ports::Ports;
+use crate::processes::Process;
 use crate::world::{Message, World};
 
 /// How many scopes there are.
-const SCOPES: u64 = 3;
+pub(crate) const SCOPES: u64 = 3;
 
 /// The most runners of a scope.
-const SCOPE_MAXIMUM: u32 = 6;
+pub(crate) const SCOPE_MAXIMUM: u32 = 6;
 
 /// The most runners of all scopes together.
-const DEPLOYMENT_MAXIMUM: u32 = 12;
+pub(crate) const DEPLOYMENT_MAXIMUM: u32 = 12;
 
-/// How many processes run at once.
-const PROCESSES: usize = 6;
-
-/// How long a process lives at most, in seconds.
-const LAMBDA_LIVES: u32 = 300;
+/// How often a message may be delivered before it is put aside.
+const MOST_RECEIVES: u32 = 5;
 
 /// For how long, in seconds, everything is given to settle once nothing fails any more: what broke may have
 /// to be waited for twice, each time for the boot time and the time after which a launch is given up.
 const SETTLES_IN: u64 = 3 * 3_600;
+
+/// For how long, in seconds, processes are still about that have met what failed: none lives longer.
+const FAILS_STILL: u64 = 600;
 
 /// After how many steps without an end a settled world is one that goes round in circles.
 const MOST_STEPS: u64 = 3_000_000;
@@ -65,26 +65,12 @@ impl fmt::Display for Breach {
     }
 }
 
-/// What became of a message's process.
-enum Came {
-    Done,
-    Again(u32),
-}
-
-struct Process {
-    work: Pin<Box<dyn Future<Output = Came> + Send>>,
-    /// Of which message.
-    number: u64,
-    since: Timestamp,
-    /// Acts on one scope follow each other.
-    scope: Option<ScopeKey>,
-}
-
-struct History {
-    seed: u64,
-    ports: Ports,
-    control: Control,
-    processes: Vec<Process>,
+pub(crate) struct History {
+    pub(crate) ports: Ports,
+    pub(crate) handler: Arc<Handler<Control>>,
+    pub(crate) processes: Vec<Process>,
+    /// The clock of the Lambda's own deadlines, which stands still: processes end by dying.
+    pub(crate) timers: Runtime,
     jobs: u64,
     next_tick: Timestamp,
 }
@@ -128,7 +114,7 @@ fn operation(labels: &[String]) -> Option<Operation> {
         deployment,
         level: RunnerLevel::Organization,
         mode: RunnerMode::Ephemeral,
-        runner_group: 1,
+        runner_group: None,
         classes: Classes::from_json(&classes.to_string()).ok()?,
         scope_maximum: SCOPE_MAXIMUM,
         boot_time: BOOT_TIME,
@@ -163,10 +149,17 @@ impl History {
                 reporter: Arc::new(ports.clone()),
             },
         );
+        let shared = || Arc::new(ports.clone());
+        let handler = Handler::new(control, shared(), shared(), shared(), MOST_RECEIVES);
+        let timers = Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap_or_else(|error| unreachable!("it needs nothing of the machine: {error}"));
         Self {
-            seed,
+            handler: Arc::new(handler),
+            timers,
             ports,
-            control,
             processes: Vec::new(),
             jobs: 0,
             next_tick: crate::world::START,
@@ -201,9 +194,14 @@ impl History {
             let now = world.now.0;
             world.tell(format!("{now} nothing fails any more"));
         }
-        let end = self.ports.world().now.0 + SETTLES_IN;
+        let calm = self.ports.world().now.0;
+        let end = calm + SETTLES_IN;
         let mut steps = 0;
         while self.ports.world().now.0 < end {
+            if self.ports.world().now.0 < calm + FAILS_STILL {
+                // Whoever runs it puts what was put aside back, and GitHub is asked for what never came.
+                self.ports.world().redrive();
+            }
             self.settles();
             self.check()?;
             steps += 1;
@@ -261,214 +259,6 @@ impl History {
         if now >= self.next_tick {
             self.next_tick = Timestamp(now.0 + 60);
             world.send(Message::Tick, 0);
-        }
-    }
-
-    /// A process gets a message.
-    fn receive(&mut self) {
-        if self.processes.len() >= PROCESSES {
-            return;
-        }
-        let busy: Vec<ScopeKey> = self.processes.iter().filter_map(|p| p.scope).collect();
-        let (number, message) = {
-            let mut world = self.ports.world();
-            let now = world.now;
-            // A group's messages come one after the other.
-            let mut waiting: Vec<ScopeKey> = busy;
-            let mut open = Vec::new();
-            for (place, queued) in world.queue.iter().enumerate() {
-                if let Message::Act(request) = &queued.message {
-                    let is_blocked = waiting.contains(&request.scope);
-                    waiting.push(request.scope);
-                    if is_blocked {
-                        continue;
-                    }
-                }
-                if !queued.in_flight && queued.due <= now {
-                    open.push(place);
-                }
-            }
-            if open.is_empty() {
-                return;
-            }
-            let place = open[world.draw.place(open.len())];
-            let queued = &mut world.queue[place];
-            queued.in_flight = true;
-            queued.receives += 1;
-            let (number, message) = (queued.number, queued.message.clone());
-            let line = format!("{} process of message {number}: {message:?}", now.0);
-            world.tell(line.chars().take(300).collect());
-            (number, message)
-        };
-        let scope = match &message {
-            Message::Act(request) => Some(request.scope),
-            _ => None,
-        };
-        let work = Box::pin(work(self.control.clone(), message));
-        let since = self.ports.world().now;
-        self.processes.push(Process {
-            work,
-            number,
-            since,
-            scope,
-        });
-    }
-
-    fn somebody_goes_on(&mut self) {
-        if self.processes.is_empty() {
-            return;
-        }
-        let place = self.ports.world().draw.place(self.processes.len());
-        if self.processes[place].since.age(self.ports.world().now) > LAMBDA_LIVES {
-            return self.dies(place);
-        }
-        let process = &mut self.processes[place];
-        let came = process
-            .work
-            .as_mut()
-            .poll(&mut Context::from_waker(Waker::noop()));
-        let Poll::Ready(came) = came else {
-            return;
-        };
-        let number = process.number;
-        drop(self.processes.swap_remove(place));
-        let mut world = self.ports.world();
-        match came {
-            Came::Done => world.queue.retain(|queued| queued.number != number),
-            Came::Again(seconds) => Self::give_back(&mut world, number, seconds),
-        }
-    }
-
-    /// A process dies; its message comes again.
-    fn somebody_dies(&mut self) {
-        if self.processes.is_empty() {
-            return;
-        }
-        let place = self.ports.world().draw.place(self.processes.len());
-        self.dies(place);
-    }
-
-    fn dies(&mut self, place: usize) {
-        let mut world = self.ports.world();
-        let number = self.processes[place].number;
-        let now = world.now.0;
-        world.tell(format!("{now} the process of message {number} dies"));
-        let seconds = 5 + u32::try_from(world.draw.below(60)).unwrap_or(0);
-        Self::give_back(&mut world, number, seconds);
-        drop(world);
-        drop(self.processes.swap_remove(place));
-    }
-
-    /// A process takes so long that its message is given to another one, too.
-    fn somebody_is_slow(&mut self) {
-        let mut world = self.ports.world();
-        if self.processes.is_empty() || !world.draw.one_in(4) {
-            return;
-        }
-        let place = world.draw.place(self.processes.len());
-        let process = &mut self.processes[place];
-        process.scope = None;
-        let number = process.number;
-        let now = world.now.0;
-        world.tell(format!("{now} message {number} is delivered again"));
-        Self::give_back(&mut world, number, 0);
-    }
-
-    fn give_back(world: &mut World, number: u64, seconds: u32) {
-        let due = Timestamp(world.now.0 + u64::from(seconds));
-        for queued in &mut world.queue {
-            if queued.number == number {
-                queued.in_flight = false;
-                queued.due = due;
-            }
-        }
-    }
-
-    /// What holds at every step.
-    fn check(&self) -> Result<(), String> {
-        let world = self.ports.world();
-        if let Some(breach) = world.outside.breaches.first() {
-            return Err(breach.clone());
-        }
-        let mut all = 0;
-        for scope in 1..=SCOPES {
-            let usable = world.outside.usable(world.fixtures.scope(scope));
-            if usable > usize::try_from(SCOPE_MAXIMUM).unwrap_or(0) {
-                return Err(format!("scope {scope} has {usable} runners"));
-            }
-            all += usable;
-        }
-        if all > usize::try_from(DEPLOYMENT_MAXIMUM).unwrap_or(0) {
-            return Err(format!("there are {all} runners in all"));
-        }
-        Ok(())
-    }
-
-    /// What holds once everything has settled.
-    fn check_the_end(&self) -> Result<(), String> {
-        let world = self.ports.world();
-        for (key, (scope, work)) in &world.outside.jobs {
-            if *work != Work::Ended {
-                return Err(format!("job {key} of {scope} is {work:?} in the end"));
-            }
-        }
-        for job in world.books.jobs.values() {
-            if job.phase != JobPhase::Ended {
-                return Err(format!(
-                    "job {} is {:?} in the ledger in the end",
-                    job.key, job.phase
-                ));
-            }
-        }
-        if let Some(((scope, intent), _)) = world.books.intents.first_key_value() {
-            return Err(format!("intent {intent} of {scope} is open in the end"));
-        }
-        for (id, machine) in &world.outside.machines {
-            let known = world.books.runners.get(id);
-            let is_known = known.is_some_and(Runner::is_live);
-            let is_gone = machine.stands == Stands::Gone;
-            if !is_gone && !machine.is_done && !is_known {
-                return Err(format!("instance {id} of {} is nobody's", machine.scope));
-            }
-            if is_gone && is_known {
-                return Err(format!("runner {id} of {} is a ghost", machine.scope));
-            }
-        }
-        let left = world.outside.left_registered();
-        if self.seed == u64::MAX && !left.is_empty() {
-            return Err(format!("{} are registered and gone", left.join(", ")));
-        }
-        let text = format!("{:?} {:?}", world.books.jobs, world.books.runners);
-        if text.contains(crate::ports::SECRET) {
-            return Err("a secret is in the ledger".to_owned());
-        }
-        Ok(())
-    }
-}
-
-/// What a process does with its message.
-async fn work(control: Control, message: Message) -> Came {
-    const FAILED: u32 = 5;
-    match message {
-        Message::Job(event) => match control.fold(&event).await {
-            Ok(_) => Came::Done,
-            Err(_) => Came::Again(FAILED),
-        },
-        Message::Instance(instance, news, id) => {
-            match control.fold_instance(&instance, &news, &id).await {
-                Ok(_) => Came::Done,
-                Err(_) => Came::Again(FAILED),
-            }
-        }
-        Message::Act(request) => match control.act(request.scope, request.trigger).await {
-            Ok(Acted::Done) => Came::Done,
-            Ok(Acted::TryAgain { after }) => Came::Again(after),
-            Err(_) => Came::Again(FAILED),
-        },
-        Message::Tick => {
-            // The next minute does what this one could not.
-            let _ticked = control.tick().await;
-            Came::Done
         }
     }
 }

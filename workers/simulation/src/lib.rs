@@ -11,10 +11,12 @@
 
 mod draw;
 pub mod history;
+mod invariants;
 mod ledger;
 mod ledger_port;
 mod outside;
 mod ports;
+mod processes;
 mod world;
 
 pub use history::{Breach, run, shrunk};

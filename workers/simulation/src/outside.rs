@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use stoker_core::ids::{InstanceId, IntentId, JobKey, ScopeKey};
 use stoker_core::intent::{FleetRequest, Instance, Intent, Launched, Refusal};
-use stoker_core::ports::RegisteredRunner;
+use stoker_core::ports::{Ours, OwnInstance, RegisteredRunner};
+use stoker_core::situation::ScopeName;
 use stoker_core::time::Timestamp;
 
 use crate::draw::Draw;
@@ -151,6 +152,38 @@ impl Outside {
         }
     }
 
+    /// What EC2 shows of all that is not gone.
+    pub(crate) fn ours(&self, now: Timestamp) -> Ours {
+        let launches = self
+            .fleets
+            .iter()
+            .flat_map(|(intent, (request, launched))| {
+                let instances = launched.instances.iter();
+                instances.map(move |instance| (intent, request, instance))
+            });
+        let shown = launches.filter_map(|(intent, request, instance)| {
+            let machine = self.machines.get(&instance.id)?;
+            let is_shown = machine.shown_from <= now && machine.stands != Stands::Gone;
+            is_shown.then(|| OwnInstance {
+                id: instance.id.clone(),
+                instance_type: instance.instance_type.clone(),
+                capacity: request.capacity,
+                launched_at: machine.launched_at,
+                scope: machine.scope,
+                scope_name: Some(ScopeName {
+                    owner: "acme".to_owned(),
+                    repository: None,
+                }),
+                class: request.class.clone(),
+                intent: intent.clone(),
+            })
+        });
+        Ours {
+            instances: shown.collect(),
+            unreadable: Vec::new(),
+        }
+    }
+
     pub(crate) fn terminate(&mut self, instance: &InstanceId) -> Vec<Event> {
         let Some(machine) = self.machines.get_mut(instance) else {
             self.breaches
@@ -220,6 +253,19 @@ impl Outside {
     pub(crate) fn runner(&self, name: &str) -> Option<RegisteredRunner> {
         let mut all = self.registrations.values();
         all.find(|one| one.name == name).cloned()
+    }
+
+    pub(crate) fn runners(&self) -> Vec<RegisteredRunner> {
+        self.registrations.values().cloned().collect()
+    }
+
+    /// The runner that has a job.
+    pub(crate) fn runner_of(&self, job: JobKey) -> Option<String> {
+        let mut all = self.machines.iter();
+        let (id, _) = all.find(
+            |(_, machine)| matches!(machine.stands, Stands::Works(working, _) if working == job),
+        )?;
+        Some(runner_name(id))
     }
 
     /// GitHub removes a runner: none, if there is no such one; false, if it has a job.
@@ -355,16 +401,17 @@ impl Outside {
             .count()
     }
 
-    /// Runners that GitHub knows whose instance is gone.
-    pub(crate) fn left_registered(&self) -> Vec<String> {
-        let gone: BTreeSet<String> = self
-            .machines
-            .iter()
-            .filter(|(_, machine)| machine.stands == Stands::Gone)
+    /// A runner that GitHub takes for connected, though its instance is gone. (One that is not connected
+    /// GitHub forgets within a day by itself.)
+    pub(crate) fn connected_without_instance(&self) -> Option<String> {
+        let machines = self.machines.iter();
+        let live: BTreeSet<String> = machines
+            .filter(|(_, machine)| machine.stands != Stands::Gone)
             .map(|(id, _)| runner_name(id))
             .collect();
-        let all = self.registrations.values().map(|one| one.name.clone());
-        all.filter(|name| gone.contains(name)).collect()
+        let mut all = self.registrations.values();
+        all.find(|one| (one.online || one.busy) && !live.contains(&one.name))
+            .map(|one| one.name.clone())
     }
 }
 

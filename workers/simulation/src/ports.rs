@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 
 use async_trait::async_trait;
 use secrecy::ExposeSecret as _;
+use stoker_batch::{Queues, Record};
 use stoker_core::boot::{InstanceConfiguration, Registration};
 use stoker_core::class::Capacity;
 use stoker_core::happening::Happening;
@@ -16,8 +17,9 @@ use stoker_core::journal::RecordName;
 use stoker_core::plan::{Basis, DecidedBy, Deferral, Launch, Plan, PolicyLevel, Proposal};
 use stoker_core::ports::{
     ActQueue, ActQueueError, ActRequest, Clock, ConfigurationError, Configurations, Fleet,
-    FleetError, GitHub, GitHubError, GitHubFault, JobLookup, LedgerError, RegisteredRunner,
-    RegistrationTarget, Removed, Reporter, RunnerSpec, ScaleUpDecider,
+    FleetError, GitHub, GitHubError, GitHubFault, InstalledAccount, JobLookup, LedgerError,
+    LiveJobs, Ours, RegisteredRunner, RegistrationTarget, Removed, Reporter, RunnerSpec,
+    ScaleUpDecider,
 };
 use stoker_core::situation::{PhaseFacts, ScopeName, Situation};
 use stoker_core::time::Timestamp;
@@ -173,6 +175,17 @@ impl Fleet for Ports {
         Ok(world.outside.find(&intent.id, world.now))
     }
 
+    async fn ours(&self) -> Result<Ours, FleetError> {
+        if self.meets("show what is ours").await != Meets::Nothing {
+            return Err(FleetError {
+                what: "show the deployment's instances".to_owned(),
+                problem: "no answer".to_owned(),
+            });
+        }
+        let world = self.world();
+        Ok(world.outside.ours(world.now))
+    }
+
     async fn terminate(&self, instances: &[InstanceId]) -> Result<(), FleetError> {
         let failed = || FleetError {
             what: "terminate".to_owned(),
@@ -271,6 +284,27 @@ impl GitHub for Ports {
         Ok(self.world().outside.runner(name))
     }
 
+    async fn runners(&self, _: &RegistrationTarget) -> Result<Vec<RegisteredRunner>, GitHubError> {
+        if self.meets("list the runners").await != Meets::Nothing {
+            return Err(github("list the runners", GitHubFault::Unknown));
+        }
+        Ok(self.world().outside.runners())
+    }
+
+    async fn live_jobs(&self, _: &RegistrationTarget) -> Result<LiveJobs, GitHubError> {
+        if self.meets("list the jobs").await != Meets::Nothing {
+            return Err(github("list the jobs", GitHubFault::Unknown));
+        }
+        Ok(self.world().live_jobs())
+    }
+
+    async fn accounts(&self) -> Result<Vec<InstalledAccount>, GitHubError> {
+        if self.meets("list the accounts").await != Meets::Nothing {
+            return Err(github("list the accounts", GitHubFault::Unknown));
+        }
+        Ok(Vec::new())
+    }
+
     async fn remove(&self, _: &RegistrationTarget, id: u64) -> Result<Removed, GitHubError> {
         let meets = self.meets("remove a runner").await;
         if meets == Meets::Before {
@@ -362,6 +396,39 @@ impl ActQueue for Ports {
             return Err(failed());
         }
         Ok(())
+    }
+}
+
+#[async_trait]
+impl Queues for Ports {
+    async fn delay(&self, record: &Record, seconds: u32) -> Result<(), String> {
+        let meets = self.meets("delay a message").await;
+        if meets != Meets::Before
+            && let Ok(number) = record.id.parse()
+        {
+            let mut world = self.world();
+            let at = Timestamp(world.now.0 + u64::from(seconds));
+            world.due(number, at);
+        }
+        if meets == Meets::Nothing {
+            Ok(())
+        } else {
+            Err("no answer".to_owned())
+        }
+    }
+
+    async fn put_aside(&self, record: &Record, reason: &str) -> Result<(), String> {
+        let meets = self.meets("put a message aside").await;
+        if meets != Meets::Before
+            && let Ok(number) = record.id.parse()
+        {
+            self.world().put_aside(number, reason);
+        }
+        if meets == Meets::Nothing {
+            Ok(())
+        } else {
+            Err("no answer".to_owned())
+        }
     }
 }
 

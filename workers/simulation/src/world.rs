@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use stoker_batch::event::{Attributes, Record};
 use stoker_core::contract::Fixtures;
 use stoker_core::ids::{InstanceId, JobKey, ScopeKey};
-use stoker_core::ports::ActRequest;
+use stoker_core::ports::{ActRequest, LiveJobs};
 use stoker_core::runner::RunnerNews;
 use stoker_core::time::Timestamp;
 use stoker_intake::{Action, EventKind, JobEvent};
@@ -21,6 +22,9 @@ const TOLD_KEPT: usize = 4_000;
 
 /// For how long SQS swallows a repeated request to act, in seconds.
 const DEDUPLICATED: u64 = 300;
+
+/// When a message comes again that nobody has said anything about, in seconds.
+const VISIBLE_AFTER: u64 = 60;
 
 /// A message.
 #[derive(Debug, Clone)]
@@ -42,6 +46,40 @@ pub(crate) struct Queued {
     pub(crate) in_flight: bool,
 }
 
+impl Queued {
+    /// As the Lambda is given it; none: it comes in another way.
+    pub(crate) fn record(&self) -> Option<Record> {
+        let (body, group) = match &self.message {
+            Message::Job(event) => (event.to_message().ok()?, None),
+            Message::Act(request) => (
+                serde_json::to_string(request).ok()?,
+                Some(request.scope.to_string()),
+            ),
+            Message::Instance(instance, news, id) => {
+                let (kind, state) = match news {
+                    RunnerNews::Interrupted => ("EC2 Spot Instance Interruption Warning", ""),
+                    _ => ("EC2 Instance State-change Notification", "terminated"),
+                };
+                let event = serde_json::json!({
+                    "id": id, "source": "aws.ec2", "detail-type": kind,
+                    "detail": {"instance-id": instance, "state": state},
+                });
+                (event.to_string(), None)
+            }
+            Message::Tick => return None,
+        };
+        Some(Record {
+            id: self.number.to_string(),
+            body,
+            attributes: Attributes {
+                group,
+                receives: Some(self.receives.to_string()),
+            },
+            ..Record::default()
+        })
+    }
+}
+
 /// The world.
 pub(crate) struct World {
     pub(crate) now: Timestamp,
@@ -53,6 +91,10 @@ pub(crate) struct World {
     pub(crate) books: Books,
     pub(crate) outside: Outside,
     pub(crate) queue: Vec<Queued>,
+    /// What was put aside.
+    pub(crate) dead: Vec<Message>,
+    /// Webhooks that never came.
+    lost: Vec<JobEvent>,
     sent: u64,
     requests: BTreeMap<(ScopeKey, String), Timestamp>,
     pub(crate) fixtures: Fixtures,
@@ -74,6 +116,8 @@ impl World {
             books: Books::default(),
             outside: Outside::default(),
             queue: Vec::new(),
+            dead: Vec::new(),
+            lost: Vec::new(),
             sent: 0,
             requests: BTreeMap::new(),
             fixtures,
@@ -159,6 +203,28 @@ impl World {
         true
     }
 
+    /// The jobs that wait or run, as GitHub lists them.
+    pub(crate) fn live_jobs(&self) -> LiveJobs {
+        let listed = self.outside.jobs.iter().filter_map(|(key, (_, work))| {
+            let (scope, number) = self.numbers.get(key)?;
+            let queued = self.fixtures.queued_event(*scope, *number);
+            match work {
+                Work::Queued => Some(queued),
+                Work::Taken => Some(JobEvent {
+                    action: Action::InProgress,
+                    runner_name: self.outside.runner_of(*key),
+                    ..queued
+                }),
+                Work::Ended => None,
+            }
+        });
+        LiveJobs {
+            events: listed.collect(),
+            repositories: 1,
+            ..LiveJobs::default()
+        }
+    }
+
     /// GitHub and EC2 tell what happened.
     pub(crate) fn announce(&mut self, events: Vec<Event>) {
         for event in events {
@@ -200,8 +266,118 @@ impl World {
         self.send(Message::Instance(instance, news, id), delay);
     }
 
-    /// A webhook: late, and twice, as it is drawn.
+    /// Takes up to five messages of one queue that are due: of the act queue none of a scope whose requests a
+    /// process has, and each scope's in their order.
+    pub(crate) fn receive(&mut self, held: &[ScopeKey]) -> Vec<Queued> {
+        let now = self.now;
+        let is_open = |queued: &Queued| !queued.in_flight && queued.due <= now;
+        let mut blocked: Vec<ScopeKey> = held.to_vec();
+        let mut acts = Vec::new();
+        let mut others = Vec::new();
+        for (place, queued) in self.queue.iter().enumerate() {
+            match &queued.message {
+                Message::Act(request) if blocked.contains(&request.scope) => {}
+                // What is behind one that is not due yet waits for it.
+                Message::Act(request) if !is_open(queued) => blocked.push(request.scope),
+                Message::Act(_) => acts.push(place),
+                _ if is_open(queued) => others.push(place),
+                _ => {}
+            }
+        }
+        if acts.is_empty() && others.is_empty() {
+            return Vec::new();
+        }
+        let place = self.draw.place(acts.len() + others.len());
+        let most = 1 + self.draw.place(5);
+        let taken: Vec<usize> = if place < acts.len() {
+            acts.truncate(most);
+            acts
+        } else {
+            let first = others.swap_remove(place - acts.len());
+            let mut taken = vec![first];
+            while taken.len() < most && !others.is_empty() {
+                let next = others.swap_remove(self.draw.place(others.len()));
+                taken.push(next);
+            }
+            // The schedule does not come through a queue.
+            let is_tick = |place: &usize| matches!(self.queue[*place].message, Message::Tick);
+            if is_tick(&first) {
+                taken.truncate(1);
+            } else {
+                taken.retain(|place| !is_tick(place));
+            }
+            taken
+        };
+        taken
+            .into_iter()
+            .map(|place| {
+                let queued = &mut self.queue[place];
+                queued.in_flight = true;
+                queued.receives += 1;
+                queued.due = Timestamp(now.0 + VISIBLE_AFTER);
+                queued.clone()
+            })
+            .collect()
+    }
+
+    fn queued(&mut self, number: u64) -> Option<&mut Queued> {
+        let mut all = self.queue.iter_mut();
+        all.find(|queued| queued.number == number)
+    }
+
+    /// A message is done with.
+    pub(crate) fn done(&mut self, number: u64) {
+        self.queue.retain(|queued| queued.number != number);
+    }
+
+    /// A message comes again when it is due.
+    pub(crate) fn give_back(&mut self, number: u64) {
+        if let Some(queued) = self.queued(number) {
+            queued.in_flight = false;
+        }
+    }
+
+    /// When a message comes again, if it does.
+    pub(crate) fn due(&mut self, number: u64, at: Timestamp) {
+        if let Some(queued) = self.queued(number) {
+            queued.due = at;
+        }
+    }
+
+    /// A message comes again though a process has it.
+    pub(crate) fn visible_again(&mut self, number: u64, now: Timestamp) {
+        self.due(number, now);
+        self.give_back(number);
+    }
+
+    /// A message is put aside.
+    pub(crate) fn put_aside(&mut self, number: u64, reason: &str) {
+        if let Some(queued) = self.queued(number) {
+            let message = queued.message.clone();
+            let now = self.now.0;
+            self.tell(format!("{now} message {number} is put aside: {reason}"));
+            self.dead.push(message);
+        }
+    }
+
+    /// What was put aside comes again, and so do the webhooks that never came.
+    pub(crate) fn redrive(&mut self) {
+        for message in std::mem::take(&mut self.dead) {
+            self.send(message, 0);
+        }
+        for event in std::mem::take(&mut self.lost) {
+            self.deliver(&event);
+        }
+    }
+
+    /// A webhook: late, twice, or not at all, as it is drawn.
     fn deliver(&mut self, event: &JobEvent) {
+        if self.disorder && self.draw.one_in(15) {
+            let (job, action) = (event.check_run_id, event.action);
+            self.tell(format!("  the webhook of {job} ({action:?}) is lost"));
+            self.lost.push(event.clone());
+            return;
+        }
         let copies = if self.disorder && self.draw.one_in(10) {
             2
         } else {

@@ -1,7 +1,7 @@
 //! Booking: runners that have ended, and how launches went. After everything else, since runners are
 //! waited for and books are not: a situation counts what is not booked yet.
 
-use super::Control;
+use super::{CONFLICTS_BORNE, Control};
 use crate::account::Account;
 use crate::class::Capacity;
 use crate::happening::Happening;
@@ -27,11 +27,54 @@ pub(super) struct Answered {
 }
 
 impl Control {
-    /// Writes a scope's account. What can't be booked now stays on the list and is booked by the next
-    /// act; what was written by another act meanwhile is its to book.
-    pub(super) async fn book(&self, scope: ScopeKey, state: &ScopeState, answered: &[Answered]) {
+    /// Writes a scope's account. Runners that can't be booked now stay on the list and are booked by the next
+    /// act. How launches went is nowhere else: where somebody else has written the account meanwhile (the
+    /// fallback of this very act, for one), it is added to what that wrote.
+    pub(super) async fn book(
+        &self,
+        scope: ScopeKey,
+        state: &ScopeState,
+        mut answered: &[Answered],
+    ) {
+        let mut newer = None;
+        for _ in 0..=CONFLICTS_BORNE {
+            let problem = match self
+                .try_book(scope, newer.as_ref().unwrap_or(state), &mut answered)
+                .await
+            {
+                Ok(()) => return,
+                Err(LedgerError::Conflict(_)) if answered.is_empty() => return,
+                Err(LedgerError::Conflict(_)) => match self.ports.ledger.scope(scope).await {
+                    Ok(state) => {
+                        newer = Some(state);
+                        continue;
+                    }
+                    Err(error) => error,
+                },
+                Err(error) => error,
+            };
+            return self.report(&Happening::Trouble {
+                scope: Some(scope),
+                problem: format!(
+                    "the account could not be written: {problem}; a later act writes it"
+                ),
+            });
+        }
+        self.report(&Happening::Trouble {
+            scope: Some(scope),
+            problem: "the account could not be written: others write it all the time".to_owned(),
+        });
+    }
+
+    /// Books on that state. What was answered is written once, though not all runners may be.
+    async fn try_book(
+        &self,
+        scope: ScopeKey,
+        state: &ScopeState,
+        answered: &mut &[Answered],
+    ) -> Result<(), LedgerError> {
         let mut account = state.account.clone();
-        for answer in answered {
+        for answer in *answered {
             account.note_launch(
                 &answer.class,
                 answer.capacity,
@@ -47,20 +90,10 @@ impl Control {
             chunks.push(&[]);
         }
         for runners in chunks {
-            match self.book_some(scope, &mut account, runners).await {
-                Ok(()) => {}
-                Err(LedgerError::Conflict(_)) => return,
-                Err(error) => {
-                    self.report(&Happening::Trouble {
-                        scope: Some(scope),
-                        problem: format!(
-                            "the account could not be written: {error}; the next act writes it"
-                        ),
-                    });
-                    return;
-                }
-            }
+            self.book_some(scope, &mut account, runners).await?;
+            *answered = &[];
         }
+        Ok(())
     }
 
     async fn book_some(

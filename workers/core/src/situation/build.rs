@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use stoker_intake::{RepositoryId, Visibility};
 
+use super::overlooked::overlook;
 use super::{
     ClassFacts, Headroom, LabelSet, PendingJob, PhaseFacts, Recent, RepositoryFacts, RunnerFacts,
     ScopeName, Situation, Spend, Trigger,
@@ -42,7 +43,8 @@ pub fn situation(
         .iter()
         .map(|job| pending(job, &place, &label_sets, &account, now))
         .collect::<Vec<_>>();
-    let runners = runners(state, operation, &place, now);
+    let mut runners = runners(state, operation, &place, now);
+    overlook(&mut runners, &pending, &label_sets);
     // Also those whose class is configured no more, and those that a launch may have given: they exist
     // and cost.
     let left = operation
@@ -300,7 +302,8 @@ pub const UNSETTLED_IS_SUPPLY_FOR: u32 = 600;
 fn phase_facts(runner: &Runner, boot_time: u32, now: Timestamp) -> PhaseFacts {
     match &runner.phase {
         RunnerPhase::Launching | RunnerPhase::Booting
-            if runner.launched_at.age(now) > boot_time =>
+            // One that was up already and is not known to be idle or to have a job does nobody knows what.
+            if runner.launched_at.age(now) > boot_time || runner.booted_at.is_some() =>
         {
             PhaseFacts::Unknown
         }

@@ -4,6 +4,7 @@
 //! Every list is in a stated order, so that equal states give equal situations.
 
 mod build;
+mod overlooked;
 
 use serde::{Deserialize, Serialize};
 use stoker_intake::{RepositoryId, Visibility};
@@ -14,6 +15,7 @@ use crate::limits::RunnerMode;
 use crate::time::Timestamp;
 
 pub use build::{Room, UNSETTLED_IS_SUPPLY_FOR, situation, there};
+pub use overlooked::{COUNTS_FOR, counts_until};
 
 /// What a scope is called.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,7 +109,7 @@ pub enum PhaseFacts {
     Busy,
     /// About to go.
     Retiring,
-    /// Overdue: neither supply nor to be retired.
+    /// Overdue, or idle beside a job that it could take and does not: neither supply nor to be retired.
     Unknown,
 }
 

@@ -43,7 +43,7 @@ fn operation(classes: Vec<RunnerClass>) -> Operation {
         deployment,
         level: RunnerLevel::Organization,
         mode: RunnerMode::Ephemeral,
-        runner_group: 1,
+        runner_group: None,
         classes: Classes::new(classes).unwrap(),
         scope_maximum: 10,
         boot_time: BOOT_TIME,

@@ -6,7 +6,9 @@ use crate::job::{Job, JobPhase};
 use crate::limits::BOOT_TIME;
 use crate::ports::ScopeState;
 use crate::runner::{Runner, RunnerPhase};
-use crate::situation::{PhaseFacts, Room, ScopeName, Situation, Trigger, situation};
+use crate::situation::{
+    COUNTS_FOR, PhaseFacts, Room, ScopeName, Situation, Trigger, counts_until, situation,
+};
 use crate::time::Timestamp;
 
 fn scope_name() -> ScopeName {
@@ -53,6 +55,7 @@ fn runner(n: usize, phase: RunnerPhase, age: u64) -> Runner {
         class: crate::ids::ClassName("small".to_owned()),
         phase,
         launched_at: Timestamp(NOW.0 - age),
+        phase_since: Timestamp(NOW.0 - age),
         ..fixtures.runner(&fixtures.intent(1, 1, 0), n)
     }
 }
@@ -134,6 +137,44 @@ fn an_instance_that_never_came_up_stops_being_supply_but_still_counts() {
     assert_eq!(phases, [PhaseFacts::Unknown, PhaseFacts::Booting]);
     assert_eq!(situation.headroom.runners_left, 8);
     assert_eq!(situation.classes[1].left, 3);
+}
+
+#[test]
+fn an_idle_runner_that_does_not_take_a_job_stops_counting_for_it_and_no_job_gets_more_than_three() {
+    let waiting = |seconds: u64| {
+        let mut waiting = jobs(1, 1);
+        waiting[0].queued_at = Timestamp(NOW.0 - seconds);
+        waiting
+    };
+    let phases = |waited: u64, idle: &[u64]| -> Vec<PhaseFacts> {
+        let state = ScopeState {
+            jobs: waiting(waited),
+            runners: (0..)
+                .zip(idle)
+                .map(|(n, age)| runner(n, RunnerPhase::Idle, *age))
+                .collect(),
+            ..ScopeState::default()
+        };
+        of(&state, 10).runners.iter().map(|r| r.phase).collect()
+    };
+    use PhaseFacts::{Idle, Unknown};
+    let long = u64::from(COUNTS_FOR) + 1;
+    assert_eq!(phases(long, &[long]), [Unknown]);
+    assert_eq!(phases(long - 1, &[long]), [Idle], "the job is young");
+    assert_eq!(phases(long, &[long - 1]), [Idle], "it was busy until then");
+    assert_eq!(
+        phases(long, &[long + 2, long + 1, long]),
+        [Unknown, Unknown, Idle]
+    );
+    // Somebody looks when that time is over.
+    let state = ScopeState {
+        jobs: waiting(60),
+        runners: vec![runner(0, RunnerPhase::Idle, 500)],
+        ..ScopeState::default()
+    };
+    let situation = of(&state, 10);
+    let left = counts_until(&situation.runners, &situation.pending);
+    assert_eq!(left, Some(COUNTS_FOR - 60 + 1));
 }
 
 #[test]

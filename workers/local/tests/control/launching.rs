@@ -97,6 +97,26 @@ async fn spot_that_failed_again_and_again_is_not_tried_for_a_while() {
 }
 
 #[tokio::test]
+async fn spot_that_fails_again_and_again_is_not_tried_for_a_while_though_there_is_a_fallback() {
+    let world = falling_back();
+    world.fleet().lacks = Some((Capacity::Spot, "InsufficientInstanceCapacity"));
+    for n in 1..=4 {
+        world.queue(n).await;
+        world.act().await;
+        world.pass(31);
+    }
+    let spot = |asked: &&(Capacity, u32)| asked.0 == Capacity::Spot;
+    let fleet = world.fleet();
+    assert_eq!(
+        fleet.asked.iter().filter(spot).count(),
+        3,
+        "{:?}",
+        fleet.asked
+    );
+    assert_eq!(fleet.launched.values().flatten().count(), 4);
+}
+
+#[tokio::test]
 async fn no_more_is_launched_than_can_be_registered_and_the_rest_when_it_can() {
     let world = World::with(|operation| {
         operation.rates = Rates {

@@ -1,0 +1,72 @@
+//! What must hold: at every step, and once everything has settled.
+
+use stoker_core::job::JobPhase;
+use stoker_core::runner::Runner;
+
+use crate::history::{DEPLOYMENT_MAXIMUM, History, SCOPE_MAXIMUM, SCOPES};
+use crate::outside::{Stands, Work};
+
+impl History {
+    /// What holds at every step.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let world = self.ports.world();
+        if let Some(breach) = world.outside.breaches.first() {
+            return Err(breach.clone());
+        }
+        let mut all = 0;
+        for scope in 1..=SCOPES {
+            let usable = world.outside.usable(world.fixtures.scope(scope));
+            if usable > usize::try_from(SCOPE_MAXIMUM).unwrap_or(0) {
+                return Err(format!("scope {scope} has {usable} runners"));
+            }
+            all += usable;
+        }
+        if all > usize::try_from(DEPLOYMENT_MAXIMUM).unwrap_or(0) {
+            return Err(format!("there are {all} runners in all"));
+        }
+        Ok(())
+    }
+
+    /// What holds once everything has settled.
+    pub(crate) fn check_the_end(&self) -> Result<(), String> {
+        let world = self.ports.world();
+        for (key, (scope, work)) in &world.outside.jobs {
+            if *work != Work::Ended {
+                return Err(format!("job {key} of {scope} is {work:?} in the end"));
+            }
+        }
+        for job in world.books.jobs.values() {
+            if job.phase != JobPhase::Ended {
+                return Err(format!(
+                    "job {} is {:?} in the ledger in the end",
+                    job.key, job.phase
+                ));
+            }
+        }
+        if let Some(((scope, intent), _)) = world.books.intents.first_key_value() {
+            return Err(format!("intent {intent} of {scope} is open in the end"));
+        }
+        for (id, machine) in &world.outside.machines {
+            let known = world.books.runners.get(id);
+            let is_known = known.is_some_and(Runner::is_live);
+            let is_gone = machine.stands == Stands::Gone;
+            if !is_gone && !machine.is_done && !is_known {
+                return Err(format!("instance {id} of {} is nobody's", machine.scope));
+            }
+            if is_gone && is_known {
+                return Err(format!("runner {id} of {} is a ghost", machine.scope));
+            }
+        }
+        if let Some(name) = world.outside.connected_without_instance() {
+            return Err(format!("{name} is connected and has no instance"));
+        }
+        if let Some(message) = world.dead.first() {
+            return Err(format!("{message:?} is put aside in the end"));
+        }
+        let text = format!("{:?} {:?}", world.books.jobs, world.books.runners);
+        if text.contains(crate::ports::SECRET) {
+            return Err("a secret is in the ledger".to_owned());
+        }
+        Ok(())
+    }
+}
