@@ -3,6 +3,7 @@
 
 mod bench;
 mod described;
+mod kept;
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
