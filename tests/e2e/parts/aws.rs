@@ -226,6 +226,30 @@ impl Aws {
         all
     }
 
+    /// Deletes everything that is in the ledger.
+    pub(crate) async fn lose_the_ledger(&self) {
+        let mut items = self
+            .clients
+            .dynamodb
+            .scan()
+            .table_name(TABLE)
+            .projection_expression("pk, sk")
+            .into_paginator()
+            .items()
+            .send();
+        let mut lost = 0;
+        while let Some(item) = items.next().await {
+            let delete = self.clients.dynamodb.delete_item().table_name(TABLE);
+            delete
+                .set_key(Some(item.unwrap()))
+                .send()
+                .await
+                .unwrap();
+            lost += 1;
+        }
+        assert!(lost > 0, "there was nothing to lose");
+    }
+
     /// What an instance reads when it boots.
     pub(crate) async fn configuration(&self, instance: &str) -> Option<Value> {
         let answer = self

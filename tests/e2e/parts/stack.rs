@@ -6,6 +6,8 @@ use serde_json::{Value, json};
 use stoker_core::ids::ArtifactDigest;
 use stoker_tests::github::{AppKey, GitHub};
 
+use crate::openapi;
+
 use super::aws::{self, Aws, SigningKey};
 use super::built;
 use super::lambda::{Environment, Lambda};
@@ -46,6 +48,15 @@ pub(crate) struct Stack {
     pub(crate) key: SigningKey,
     // Last, so that it outlives those that talk to it.
     _moto: Moto,
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        // A test that has failed already says why itself.
+        if !std::thread::panicking() {
+            openapi::hold(&self.github);
+        }
+    }
 }
 
 impl Stack {

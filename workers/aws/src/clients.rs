@@ -23,6 +23,16 @@ const EC2_ATTEMPT: Duration = Duration::from_secs(25);
 /// written costs an instance: it is worth waiting for. With doubling pauses this is about a minute.
 const SSM_ATTEMPTS: u32 = 8;
 
+/// DynamoDB refuses what a partition is too busy for, and is over it within a second or two: many short
+/// pauses, of six seconds together at most, carry a write over what three attempts would not.
+const DYNAMODB_ATTEMPTS: u32 = 8;
+
+/// The first of these pauses, at most; each further one is twice as long.
+const DYNAMODB_PAUSE: Duration = Duration::from_millis(50);
+
+/// However many attempts, a call of the ledger leaves a Lambda time to say that it failed.
+const DYNAMODB_CALL: Duration = Duration::from_secs(30);
+
 /// What of the clients is not the SDK's own setting.
 #[derive(Debug, Clone, Default)]
 pub struct ClientSettings {
@@ -65,6 +75,19 @@ impl Clients {
             .timeout_config(patience(ATTEMPT))
             .retry_config(RetryConfig::standard())
             .build();
+        let dynamodb = aws_sdk_dynamodb::config::Builder::from(&config)
+            .retry_config(
+                RetryConfig::standard()
+                    .with_max_attempts(DYNAMODB_ATTEMPTS)
+                    .with_initial_backoff(DYNAMODB_PAUSE),
+            )
+            .timeout_config(
+                patience(ATTEMPT)
+                    .into_builder()
+                    .operation_timeout(DYNAMODB_CALL)
+                    .build(),
+            )
+            .build();
         let ec2 = aws_sdk_ec2::config::Builder::from(&config)
             .timeout_config(patience(EC2_ATTEMPT))
             .build();
@@ -78,7 +101,7 @@ impl Clients {
             .force_path_style(path_style)
             .build();
         Self {
-            dynamodb: aws_sdk_dynamodb::Client::new(&config),
+            dynamodb: aws_sdk_dynamodb::Client::from_conf(dynamodb),
             ec2: aws_sdk_ec2::Client::from_conf(ec2),
             kms: aws_sdk_kms::Client::new(&config),
             s3: aws_sdk_s3::Client::from_conf(s3),

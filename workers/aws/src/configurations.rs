@@ -89,9 +89,8 @@ impl SsmConfigurations {
                 .set_key_id(self.kms_key.clone())
         };
         let made = put().overwrite(false).set_tags(Some(tags)).send().await;
-        let error = match made {
-            Ok(_) => return Ok(()),
-            Err(error) => error,
+        let Err(error) = made else {
+            return Ok(());
         };
         if problem::code(&error) != Some("ParameterAlreadyExists") {
             return Err(failed(discreet(&error, value), !is_refused(&error)));

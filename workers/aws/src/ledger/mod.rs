@@ -16,9 +16,9 @@
 //! A job or runner is written together with its copy in one transaction, and the copy goes when it
 //! ends: so a scope is one query on one partition, however much has ended in it, and an ended one is
 //! still found by its key. Every item but the scope's carries its content as JSON in `body`, the
-//! `revision` that writers compare, and `schema`, which an older Stoker refuses when it is newer. A job's
-//! or runner's `write` is the id of its last write, by which a writer whose answer was lost knows that it
-//! had succeeded.
+//! `revision` that writers compare, and `schema`, which an older Stoker refuses when it is newer. What is
+//! written over a revision has in `write` the id of its last write, by which a writer whose answer was lost
+//! knows that it had succeeded.
 //!
 //! Transactions do not isolate queries that run beside them, so reading a scope has an order: its
 //! version first, then intents, jobs, runners, ended runners, the account (as their keys sort). Whoever misses the intents of a

@@ -8,6 +8,7 @@ use stoker_intake::RepositoryId;
 
 use super::item::{self, Attributes};
 use super::keys::{self, Key};
+use super::transaction::singly;
 use super::{DynamoLedger, random, unavailable};
 
 impl DynamoLedger {
@@ -46,7 +47,7 @@ impl DynamoLedger {
             put.condition_expression("revision = :seen")
                 .expression_attribute_values(":seen", item::number(seen))
         };
-        let Err(error) = put.send().await else {
+        let Err(error) = singly(|| put.clone().send()).await else {
             return Ok(());
         };
         let is_unmet = error
@@ -55,16 +56,7 @@ impl DynamoLedger {
         if !is_unmet {
             return Err(unavailable(format!("write {key}"), &error));
         }
-        // The SDK repeats a write whose answer was lost, and that one then meets its own success.
-        let stored = self.get(&key).await?;
-        let last = stored
-            .as_ref()
-            .and_then(|item| item::text(item, item::WRITE));
-        if last == Some(write.as_str()) {
-            Ok(())
-        } else {
-            Err(LedgerError::Conflict(key.to_string()))
-        }
+        self.unless_ours(&key, &write, &key.to_string()).await
     }
 
     pub(super) async fn write_due(&self, due: &Due) -> Result<(), LedgerError> {
@@ -106,11 +98,12 @@ impl DynamoLedger {
 
     pub(super) async fn delete_due(&self, due: &Due) -> Result<(), LedgerError> {
         let key = Key::due(due);
-        self.client
+        let delete = self
+            .client
             .delete_item()
             .table_name(&self.table)
-            .set_key(Some(key.attributes()))
-            .send()
+            .set_key(Some(key.attributes()));
+        singly(|| delete.clone().send())
             .await
             .map_err(|error| unavailable(format!("delete {key}"), &error))?;
         Ok(())
@@ -134,11 +127,12 @@ impl DynamoLedger {
 
     /// An item that is written over whatever is there.
     async fn put_plain(&self, key: &Key, body: String) -> Result<(), LedgerError> {
-        self.client
+        let put = self
+            .client
             .put_item()
             .table_name(&self.table)
-            .set_item(Some(item::attributes(key, &body)))
-            .send()
+            .set_item(Some(item::attributes(key, &body)));
+        singly(|| put.clone().send())
             .await
             .map_err(|error| unavailable(format!("write {key}"), &error))?;
         Ok(())

@@ -1,24 +1,69 @@
-//! Transactions, and what became of them.
+//! Transactions, what became of them, and writes of one item that meet one.
 
 use std::time::Duration;
 
-use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{CancellationReason, TransactWriteItem};
 use stoker_core::ports::LedgerError;
 
 use super::{DynamoLedger, random, unavailable};
+use crate::problem;
 
 /// How many items a transaction takes.
 pub(super) const ITEMS_AT_ONCE: usize = 100;
 
-/// How often a transaction is tried that met another one on the same item, or a busy partition. The SDK
-/// does not try these again by itself, and they are over within milliseconds.
-const TRIES: u32 = 6;
+/// How often a write is tried that met a transaction on the same item, or a transaction that met a busy
+/// partition: as often as the SDK tries what else is refused by a busy one, for it does not try these again
+/// by itself. Most are over within milliseconds.
+const TRIES: u32 = 8;
 
 /// The first pause between two tries; each further one is twice as long, and of each a random part is
 /// taken, so that two that met do not meet again.
 const FIRST_PAUSE: Duration = Duration::from_millis(40);
+
+/// What is left of the tries of a write.
+struct Patience {
+    tries: u32,
+    pause: Duration,
+}
+
+impl Patience {
+    fn new() -> Self {
+        Self {
+            tries: TRIES,
+            pause: FIRST_PAUSE,
+        }
+    }
+
+    /// Waits until it is time to try again; not if that was the last try.
+    async fn allows_another(&mut self) -> bool {
+        self.tries -= 1;
+        if self.tries == 0 {
+            return false;
+        }
+        tokio::time::sleep(random::part_of(self.pause)).await;
+        self.pause *= 2;
+        true
+    }
+}
+
+/// A write of one item, tried again while a transaction on it is under way: DynamoDB refuses it then.
+pub(super) async fn singly<T, E, Sent>(send: impl Fn() -> Sent + Send) -> Result<T, SdkError<E>>
+where
+    E: ProvideErrorMetadata,
+    Sent: Future<Output = Result<T, SdkError<E>>>,
+{
+    let mut patience = Patience::new();
+    loop {
+        match send().await {
+            Err(error)
+                if problem::code(&error) == Some("TransactionConflictException")
+                    && patience.allows_another().await => {}
+            answer => return answer,
+        }
+    }
+}
 
 /// What became of a transaction.
 #[derive(Debug, PartialEq, Eq)]
@@ -46,8 +91,8 @@ impl DynamoLedger {
         what: &str,
         items: Vec<TransactWriteItem>,
     ) -> Result<Transacted, LedgerError> {
-        let mut pause = FIRST_PAUSE;
-        for last in (0..TRIES).map(|this| this + 1 == TRIES) {
+        let mut patience = Patience::new();
+        loop {
             let answer = self
                 .client
                 .transact_write_items()
@@ -59,15 +104,11 @@ impl DynamoLedger {
             };
             match why(&error) {
                 Cancelled::Unmet(positions) => return Ok(Transacted::Unmet(positions)),
-                Cancelled::Met if last => return Err(LedgerError::Conflict(what.to_owned())),
-                Cancelled::Met | Cancelled::Busy if !last => {
-                    tokio::time::sleep(random::part_of(pause)).await;
-                    pause *= 2;
-                }
-                _ => return Err(unavailable(what, &error)),
+                Cancelled::Met | Cancelled::Busy if patience.allows_another().await => {}
+                Cancelled::Met => return Err(LedgerError::Conflict(what.to_owned())),
+                Cancelled::Busy | Cancelled::Refused => return Err(unavailable(what, &error)),
             }
         }
-        Err(LedgerError::Conflict(what.to_owned()))
     }
 }
 

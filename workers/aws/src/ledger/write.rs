@@ -1,5 +1,5 @@
 //! Writing. Every write is a transaction with a condition; one whose condition fails is re-read before
-//! that is believed, since a lost answer is repeated and then meets its own success.
+//! that is believed, since a lost answer is asked for again and then meets its own success.
 
 use aws_sdk_dynamodb::error::BuildError;
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem, Update};
@@ -41,17 +41,26 @@ impl DynamoLedger {
             .map_err(|error| faulty(name, &error))?;
         match self.transact(&format!("write {name}"), items).await? {
             Transacted::Written => Ok(()),
-            Transacted::Unmet(_) => {
-                let stored = self.get(&entry.key).await?;
-                let last = stored
-                    .as_ref()
-                    .and_then(|item| item::text(item, item::WRITE));
-                if last == Some(write.as_str()) {
-                    Ok(())
-                } else {
-                    Err(LedgerError::Conflict(name.to_owned()))
-                }
-            }
+            Transacted::Unmet(_) => self.unless_ours(&entry.key, &write, name).await,
+        }
+    }
+
+    /// What a write came to whose condition does not hold: a conflict, unless the item is of that very
+    /// write. A lost answer is asked for again, and then meets its own success.
+    pub(super) async fn unless_ours(
+        &self,
+        key: &Key,
+        write: &str,
+        name: &str,
+    ) -> Result<(), LedgerError> {
+        let stored = self.get(key).await?;
+        let last = stored
+            .as_ref()
+            .and_then(|item| item::text(item, item::WRITE));
+        if last == Some(write) {
+            Ok(())
+        } else {
+            Err(LedgerError::Conflict(name.to_owned()))
         }
     }
 
@@ -228,9 +237,11 @@ impl DynamoLedger {
     ) -> Result<(), LedgerError> {
         let key = Key::account(scope);
         let what = format!("write {key}");
+        let write = random::write_id();
         let stored = account.at_revision(account.revision + 1);
         let mut content = item::attributes(&key, &item::body(&key, &stored)?);
         content.insert(item::REVISION.to_owned(), item::number(stored.revision));
+        content.insert(item::WRITE.to_owned(), AttributeValue::S(write.clone()));
         let put = Put::builder()
             .table_name(&self.table)
             .set_item(Some(content));
@@ -255,7 +266,7 @@ impl DynamoLedger {
         }
         match self.transact(&what, items).await? {
             Transacted::Written => Ok(()),
-            Transacted::Unmet(_) => Err(LedgerError::Conflict(key.to_string())),
+            Transacted::Unmet(_) => self.unless_ours(&key, &write, &key.to_string()).await,
         }
     }
 

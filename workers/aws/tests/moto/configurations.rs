@@ -24,7 +24,8 @@ fn configuration(token: &str) -> InstanceConfiguration {
         name: "stoker-test-i-0123456789abcdef0".to_owned(),
         url: "https://github.com/acme".to_owned(),
         labels: vec!["linux".to_owned()],
-        runner_group: 1,
+        runner_group: None,
+        ephemeral: false,
         registration: Registration::Persistent(SecretString::from(token.to_owned())),
     }
 }

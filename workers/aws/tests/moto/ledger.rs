@@ -16,15 +16,15 @@ use stoker_core::time::Timestamp;
 
 use crate::{Aws, unique};
 
-struct Given {
-    aws: Aws,
-    table: String,
-    ledger: DynamoLedger,
-    fixtures: Fixtures,
+pub(crate) struct Given {
+    pub(crate) aws: Aws,
+    pub(crate) table: String,
+    pub(crate) ledger: DynamoLedger,
+    pub(crate) fixtures: Fixtures,
 }
 
 impl Given {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let aws = Aws::new().await;
         let table = unique("ledger");
         create_table(&aws.clients.dynamodb, &table).await.unwrap();
@@ -36,7 +36,7 @@ impl Given {
         }
     }
 
-    async fn item(
+    pub(crate) async fn item(
         &self,
         pk: String,
         sk: &str,
@@ -55,7 +55,7 @@ impl Given {
     }
 
     /// Saves a decision of the first scope, which was never decided before; no policies took it.
-    async fn decide(
+    pub(crate) async fn decide(
         &self,
         decision: &DecisionId,
         intents: &[Intent],
@@ -71,7 +71,7 @@ impl Given {
         self.ledger.save_decision(&decided).await
     }
 
-    async fn set(&self, pk: String, sk: &str, name: &str, value: AttributeValue) {
+    pub(crate) async fn set(&self, pk: String, sk: &str, name: &str, value: AttributeValue) {
         self.aws
             .clients
             .dynamodb
@@ -88,7 +88,7 @@ impl Given {
     }
 }
 
-fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     Timestamp(
         SystemTime::now()
             .duration_since(UNIX_EPOCH)
@@ -97,7 +97,7 @@ fn now() -> Timestamp {
     )
 }
 
-fn job_pk(job: &Job) -> String {
+pub(crate) fn job_pk(job: &Job) -> String {
     format!("job#{}#{}", job.key.repository, job.key.check_run)
 }
 
@@ -314,30 +314,6 @@ async fn an_outcome_adds_what_is_new_among_what_is_known_whatever_the_order() {
     assert_eq!(instances.len(), 119);
     assert!(!instances.contains(&ended.instance));
     assert!(state.intents.is_empty());
-}
-
-#[tokio::test]
-async fn an_item_of_a_newer_stoker_is_refused_and_named() {
-    let given = Given::new().await;
-    let job = given.fixtures.job(0, 0);
-    given.ledger.put_job(&job).await.unwrap();
-    let newer = AttributeValue::N("2".to_owned());
-    let scope = format!("scope#{}", job.scope);
-    given
-        .set(job_pk(&job), "job", "schema", newer.clone())
-        .await;
-    given.set(scope, &job_pk(&job), "schema", newer).await;
-    let answers = [
-        given.ledger.job(job.key).await.map(|_| ()),
-        given.ledger.scope(job.scope).await.map(|_| ()),
-    ];
-    for answer in answers {
-        let error = answer.unwrap_err();
-        assert!(matches!(error, LedgerError::Unreadable { .. }), "{error:?}");
-        let words = error.to_string();
-        assert!(words.contains(&job_pk(&job)), "{words}");
-        assert!(words.contains("finish the upgrade"), "{words}");
-    }
 }
 
 #[tokio::test]

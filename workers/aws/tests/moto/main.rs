@@ -4,9 +4,12 @@
 mod acts;
 mod clients;
 mod configurations;
+mod faults;
 mod fleet;
 mod journal;
 mod ledger;
+mod ledger_items;
+mod ledger_on_bad_days;
 mod policies;
 mod secrets;
 mod server;

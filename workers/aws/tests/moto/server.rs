@@ -11,11 +11,50 @@ use std::time::{Duration, Instant};
 const STARTS_WITHIN: Duration = Duration::from_secs(90);
 
 /// One request after another: moto's transactions copy the whole table and put the copy back when they
-/// fail, so of requests at once some would be lost. Its command line has no switch for that.
-const ONE_BY_ONE: &str = "
+/// fail, so of requests at once some would be lost. Its command line has no switch for that. The copy,
+/// which moto makes anew for each item of a transaction, is made once and shares the items with the table,
+/// and a query does not sort the whole table first: otherwise large transactions and scopes take seconds.
+const BOOTSTRAP: &str = "
+import copy
+from collections import defaultdict
 import moto.server
+from moto.dynamodb.models import DynamoDBBackend
+from moto.dynamodb.models.dynamo_type import DynamoType
+from moto.dynamodb.models.table import Table
+
 run = moto.server.run_simple
 moto.server.run_simple = lambda *args, **how: run(*args, **{**how, 'threaded': False})
+
+kept = {}
+transact, update = DynamoDBBackend.transact_write_items, DynamoDBBackend.update_item
+
+def keep(table, memo):
+    if table.name not in kept:
+        kept[table.name] = copy.copy(table)
+        items = {pk: dict(of_pk) for pk, of_pk in table.items.items()}
+        kept[table.name].items = defaultdict(dict, items)
+    return kept[table.name]
+
+def transact_write_items(self, *args, **how):
+    kept.clear()
+    return transact(self, *args, **how)
+
+def update_item(self, table_name, key, *args, **how):
+    # An update changes the item where it lies: not the one that is shared with the copy.
+    table = self.get_table(table_name)
+    pk, sk = (DynamoType(key[name]) for name in (table.hash_key_attr, table.range_key_attr))
+    if sk in table.items.get(pk, {}):
+        table.items[pk][sk] = copy.deepcopy(table.items[pk][sk])
+    return update(self, table_name, key, *args, **how)
+
+def all_items(table):
+    for of_pk in table.items.values():
+        yield from of_pk.values()
+
+Table.__deepcopy__ = keep
+Table.all_items = all_items
+DynamoDBBackend.transact_write_items = transact_write_items
+DynamoDBBackend.update_item = update_item
 moto.server.main(['-H', '127.0.0.1', '-p', '0'])
 ";
 
@@ -57,7 +96,7 @@ impl Moto {
             .arg("-c")
             .arg(WATCHED)
             .arg(program.with_file_name("python"))
-            .arg(ONE_BY_ONE)
+            .arg(BOOTSTRAP)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -6,8 +6,50 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
+/// A request, read whole.
+pub(crate) struct Request {
+    /// The request line and the headers, each as it came.
+    pub(crate) head: Vec<String>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Request {
+    /// None: the connection was closed without one.
+    pub(crate) fn read(connection: &TcpStream) -> Option<Self> {
+        let mut from = BufReader::new(connection.try_clone().unwrap());
+        let mut head = Vec::new();
+        let mut line = String::new();
+        while from.read_line(&mut line).ok()? > 2 {
+            head.push(line.trim_end().to_owned());
+            line.clear();
+        }
+        let request = Self {
+            body: Vec::new(),
+            head,
+        };
+        request.head.first()?;
+        let length = request
+            .header("content-length")
+            .map_or(0, |length| length.parse().unwrap());
+        let mut body = vec![0; length];
+        from.read_exact(&mut body).ok()?;
+        Some(Self { body, ..request })
+    }
+
+    /// What a header says.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let (_, value) = self
+            .head
+            .iter()
+            .skip(1)
+            .filter_map(|line| line.split_once(':'))
+            .find(|(key, _)| key.eq_ignore_ascii_case(name))?;
+        Some(value.trim())
+    }
+}
+
 /// Listens, has each connection served in a thread of its own, and says where.
-fn serve(each: impl Fn(u32, TcpStream) + Send + Sync + 'static) -> String {
+pub(crate) fn serve(each: impl Fn(u32, TcpStream) + Send + Sync + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     let each = Arc::new(each);
@@ -43,17 +85,9 @@ pub(crate) fn always(status: &'static str, body: &'static str) -> (String, Arc<A
     let asked = Arc::new(AtomicU32::new(0));
     let count = Arc::clone(&asked);
     let endpoint = serve(move |_, mut client| {
-        let mut length = 0;
-        let mut request = BufReader::new(client.try_clone().unwrap());
-        let mut line = String::new();
-        while request.read_line(&mut line).unwrap() > 2 {
-            let head = line.to_ascii_lowercase();
-            if let Some(value) = head.strip_prefix("content-length:") {
-                length = value.trim().parse().unwrap();
-            }
-            line.clear();
-        }
-        request.read_exact(&mut vec![0; length]).unwrap();
+        let Some(_) = Request::read(&client) else {
+            return;
+        };
         count.fetch_add(1, Ordering::Relaxed);
         let answer = format!(
             "HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",

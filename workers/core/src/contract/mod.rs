@@ -3,7 +3,8 @@
 //!
 //! An adapter's tests call [`check_ledger`]: it tries every claim on the ledger it is given, each in
 //! scopes and repositories of its own, so that one table serves them all, and says which do not hold.
-//! [`Fixtures`] makes the jobs, launches and runners; adapters may use it in tests of their own.
+//! [`Fixtures`] makes the jobs, launches and runners; adapters may use it in tests of their own, and
+//! [`as_an_older_stoker_wrote`], since how items look inside is not the port's.
 //! [`check_journal`], [`check_admission_store`], [`check_uploads`] and [`check_signer`] do the same for theirs.
 //!
 //! In reading order: [`fixtures`], then the claims by subject: `jobs`, `decisions`, `outcomes`,
@@ -21,6 +22,7 @@ mod decisions;
 pub mod fixtures;
 mod jobs;
 mod journal;
+mod older;
 mod outcomes;
 mod policies;
 mod runners;
@@ -28,6 +30,7 @@ mod shared;
 
 pub use fixtures::Fixtures;
 pub use journal::check_journal;
+pub use older::{as_an_older_stoker_wrote, older_job, older_runner};
 pub use policies::{check_admission_store, check_signer, check_uploads};
 
 /// A claim that does not hold.

@@ -67,6 +67,9 @@ pub enum SharedItem {
     Budget,
     /// A [`crate::budget::Census`].
     Census,
+    /// A [`crate::control::Origin`]: written once in a ledger's life. Without it nobody knows yet whether
+    /// there are runners that an earlier ledger knew.
+    Origin,
 }
 
 impl SharedItem {
@@ -75,6 +78,7 @@ impl SharedItem {
         match self {
             Self::Budget => "budget",
             Self::Census => "census",
+            Self::Origin => "origin",
         }
     }
 }
@@ -178,8 +182,7 @@ pub trait Ledger: Send + Sync {
     ///
     /// # Errors
     /// [`LedgerError::Conflict`] if one of the runners is not on that list, or the account was written
-    /// meanwhile, perhaps by this very call, whose
-    /// answer was lost: reading the scope again tells what is left to book.
+    /// meanwhile: reading the scope again tells what is left to book.
     async fn book(
         &self,
         scope: ScopeKey,

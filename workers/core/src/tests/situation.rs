@@ -141,6 +141,8 @@ fn an_instance_that_never_came_up_stops_being_supply_but_still_counts() {
 
 #[test]
 fn an_idle_runner_that_does_not_take_a_job_stops_counting_for_it_and_no_job_gets_more_than_three() {
+    use PhaseFacts::{Idle, Unknown};
+
     let waiting = |seconds: u64| {
         let mut waiting = jobs(1, 1);
         waiting[0].queued_at = Timestamp(NOW.0 - seconds);
@@ -157,7 +159,6 @@ fn an_idle_runner_that_does_not_take_a_job_stops_counting_for_it_and_no_job_gets
         };
         of(&state, 10).runners.iter().map(|r| r.phase).collect()
     };
-    use PhaseFacts::{Idle, Unknown};
     let long = u64::from(COUNTS_FOR) + 1;
     assert_eq!(phases(long, &[long]), [Unknown]);
     assert_eq!(phases(long - 1, &[long]), [Idle], "the job is young");

@@ -1,4 +1,6 @@
-use stoker_core::contract::{Fixtures, check_ledger};
+use stoker_core::contract::{
+    Fixtures, as_an_older_stoker_wrote, check_ledger, older_job, older_runner,
+};
 use stoker_core::ids::PolicyGeneration;
 use stoker_core::ports::{Clock as _, ScopeSeen};
 
@@ -64,6 +66,80 @@ async fn tombstones_are_forgotten_when_they_are_old_and_not_before() {
     ledger.forget_ended_before(Timestamp(1_500)).await.unwrap();
     assert_eq!(ledger.job(old.key).await.unwrap(), None);
     assert!(ledger.job(recent.key).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_runner_that_ended_is_forgotten_when_it_is_booked_and_old_and_a_live_one_never() {
+    let ledger = SqliteLedger::new(Database::in_memory().unwrap());
+    let f = Fixtures::new(Timestamp(1_000_000), 1);
+    let [booked, unbooked, live] = [0, 1, 2].map(|n| Runner {
+        phase_since: Timestamp(1_000),
+        ..f.runner(&f.intent(0, 0, 0), n)
+    });
+    for runner in [&booked, &unbooked, &live] {
+        ledger.put_runner(runner).await.unwrap();
+    }
+    for runner in [&booked, &unbooked] {
+        let ended = Runner {
+            phase: stoker_core::runner::RunnerPhase::Ended,
+            revision: 1,
+            ..runner.clone()
+        };
+        ledger.put_runner(&ended).await.unwrap();
+    }
+    ledger
+        .book(
+            f.scope(0),
+            &Account::default(),
+            std::slice::from_ref(&booked.instance),
+        )
+        .await
+        .unwrap();
+    ledger.forget_ended_before(Timestamp(1_500)).await.unwrap();
+    assert_eq!(ledger.runner(&booked.instance).await.unwrap(), None);
+    for kept in [&unbooked, &live] {
+        assert!(ledger.runner(&kept.instance).await.unwrap().is_some());
+    }
+}
+
+#[tokio::test]
+async fn an_item_of_an_older_stoker_is_read() {
+    let ledger = SqliteLedger::new(Database::in_memory().unwrap());
+    let f = Fixtures::new(Timestamp(1_000_000), 1);
+    let job = f.job(0, 0);
+    let runner = Runner {
+        attempt: 3,
+        interrupted: true,
+        last_job: Some(job.key),
+        ..f.runner(&f.intent(0, 0, 0), 0)
+    };
+    ledger.put_job(&job).await.unwrap();
+    ledger.put_runner(&runner).await.unwrap();
+    for table in ["jobs", "runners"] {
+        ledger
+            .database
+            .with(move |connection| {
+                let read = format!("SELECT item FROM {table}");
+                let body: String = connection.query_row(&read, [], |row| row.get(0))?;
+                let older = as_an_older_stoker_wrote(&body);
+                connection.execute(&format!("UPDATE {table} SET item = ?"), [older])
+            })
+            .await
+            .unwrap()
+            .unwrap();
+    }
+    let revision = 1;
+    let job = Job {
+        revision,
+        ..older_job(job)
+    };
+    let runner = Runner {
+        revision,
+        ..older_runner(runner)
+    };
+    let state = ledger.scope(job.scope).await.unwrap();
+    assert_eq!(state.jobs, [job]);
+    assert_eq!(state.runners, [runner]);
 }
 
 #[tokio::test]
