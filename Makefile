@@ -10,7 +10,7 @@ CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 say = printf '\n== %s\n'
 
-.PHONY: help demo test check fmt clippy no-compiler setup policies examples worker lambdas deny bench-policy bench-languages bench-admission sim clean
+.PHONY: help demo test check fmt clippy no-compiler setup policies examples worker lambdas deny bench-policy bench-languages bench-admission bench-why bench-burst sim clean
 
 help: ## this list
 	echo "make demo      build what the demo needs and show a job's way, from webhook to retired runner"
@@ -26,6 +26,8 @@ help: ## this list
 	echo "make bench-policy  measure what a decision costs (builds for some ten minutes the first time)"
 	echo "make bench-admission  measure what admission costs and how long a hot swap takes"
 	echo "make bench-languages  the same for the example policies in other languages"
+	echo "make bench-why  measure how long stoker why takes with a million decisions in the journal (2.5 GB of disk)"
+	echo "make bench-burst  measure how 1,000 and 10,000 jobs at once are launched for, and what that costs (some minutes)"
 	echo "make clean     remove what was built here (not the shared cache of tools)"
 
 demo:
@@ -118,6 +120,11 @@ bench-languages:
 	scripts/build-examples
 	$(say) "measuring"
 	$(CARGO) bench --locked -p stoker-policy-testkit --bench languages
+
+bench-why:
+	scripts/check-rust
+	$(say) "building stoker as make test builds it, and measuring"
+	$(CARGO) bench --locked --profile dev -p stoker-cli --bench why $(if $(DECISIONS),-- $(DECISIONS))
 
 sim:
 	$(say) "building the simulation"

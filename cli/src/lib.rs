@@ -1,6 +1,7 @@
 //! `stoker`: run, try and ask the autoscaler from a terminal.
 //!
-//! One module a command: [`up`], [`demo`], [`webhook`], [`why`], [`policy`]. What they share: [`limits`]; [`plane`], the
+//! One module a command: [`up`], [`demo`], [`webhook`], [`why`], [`ledger`],
+//! [`policy`]. What they share: [`limits`]; [`plane`], the
 //! whole control plane in this process behind an HTTP endpoint, and [`tell`], what is printed of it.
 
 use std::io::Write as _;
@@ -9,6 +10,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 pub mod demo;
+pub mod ledger;
 pub mod limits;
 pub mod operation;
 pub mod plane;
@@ -39,6 +41,9 @@ enum Command {
     /// Tell what happened to a job, and what it waits for.
     #[command(long_about = why::WHY)]
     Why(why::WhyArgs),
+    /// Look after the ledger of a deployment.
+    #[command(subcommand)]
+    Ledger(ledger::LedgerCommand),
     /// Build policies, and look after those of a deployment.
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
@@ -87,6 +92,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             Command::Demo(args) => demo::run(args).await,
             Command::Webhook(command) => webhook::run(command).await,
             Command::Why(args) => why::run(&args).await,
+            Command::Ledger(command) => ledger::run(&command).await,
             Command::Policy(command) => policy::run(&command).await,
         }
     });

@@ -115,7 +115,7 @@ impl OperationArgs {
                     Mode::Ephemeral => RunnerMode::Ephemeral,
                     Mode::Persistent => RunnerMode::Persistent,
                 },
-                runner_group: 1,
+                runner_group: None,
                 classes,
                 scope_maximum: self.max_runners,
                 boot_time: BOOT_TIME,

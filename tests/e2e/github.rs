@@ -4,6 +4,7 @@
 mod bench;
 mod described;
 mod kept;
+mod lists;
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};

@@ -53,8 +53,7 @@ async fn why(
         job,
     };
     match gather(door.embedded.ledger(), journal, &named).await {
-        Ok(Some(known)) => Json(known).into_response(),
-        Ok(None) => (StatusCode::NOT_FOUND, "nothing is known of it\n").into_response(),
+        Ok(found) => Json(found).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}\n")).into_response(),
     }
 }

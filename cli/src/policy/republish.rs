@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::{Error, anyhow};
 use clap::Args;
 use stoker_admission::{AdmissionError, Source, Task};
-use stoker_aws::LambdaAdmissionError;
+use stoker_aws::LambdaError;
 use stoker_core::ids::PolicyGeneration;
 use stoker_core::policy_folder::PolicyFolder;
 
@@ -136,7 +136,7 @@ fn failure(folder: &PolicyFolder, error: &Error) -> Error {
         Some(AdmissionError::Store(_) | AdmissionError::Json(_)) => false,
         Some(_) => true,
         // Admission in this process was not even asked; of a Lambda, nobody knows how far it came.
-        None => !error.is::<LambdaAdmissionError>() && !error.is::<serde_json::Error>(),
+        None => !error.is::<LambdaError>() && !error.is::<serde_json::Error>(),
     };
     let what = if undone {
         format!("{folder} stays as it is")
@@ -181,9 +181,9 @@ mod tests {
         })
     }
 
-    fn lambda(problem: String) -> LambdaAdmissionError {
+    fn lambda(problem: String) -> LambdaError {
         let function = "admission".to_owned();
-        LambdaAdmissionError::Failed { function, problem }
+        LambdaError::Failed { function, problem }
     }
 
     #[test]
@@ -205,7 +205,7 @@ mod tests {
 
     #[test]
     fn what_may_have_been_done_is_not_said_to_be_undone() {
-        let lost = LambdaAdmissionError::NotInvoked {
+        let lost = LambdaError::NotInvoked {
             function: "admission".to_owned(),
             problem: "the connection broke".to_owned(),
         };

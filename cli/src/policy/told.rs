@@ -5,11 +5,9 @@ use std::io::Write as _;
 use serde_json::Value;
 use stoker_admission::Problem;
 use stoker_core::ids::PolicyGeneration;
-use stoker_core::time::Timestamp;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use crate::tell::{Style, Tone, visible};
+pub(super) use crate::tell::{rfc3339, time};
 
 /// How wide a line's first word is.
 const VERB: usize = 11;
@@ -100,51 +98,10 @@ pub(super) fn problem_words(problem: &Problem) -> String {
     format!("{} [{}]: {}", problem.about, problem.cause, problem.message)
 }
 
-fn date(at: Timestamp) -> Option<OffsetDateTime> {
-    OffsetDateTime::from_unix_timestamp(i64::try_from(at.0).ok()?).ok()
-}
-
-/// A time for people.
-pub(crate) fn time(at: Timestamp) -> String {
-    date(at).map_or_else(
-        || at.0.to_string(),
-        |at| {
-            format!(
-                "{:04}-{:02}-{:02} {:02}:{:02}:{:02} UTC",
-                at.year(),
-                u8::from(at.month()),
-                at.day(),
-                at.hour(),
-                at.minute(),
-                at.second()
-            )
-        },
-    )
-}
-
-/// A time for machines.
-pub(crate) fn rfc3339(at: Timestamp) -> Option<String> {
-    date(at)?.format(&Rfc3339).ok()
-}
-
 /// A publication for people; none: nothing was ever published.
 pub(super) fn generation(generation: PolicyGeneration) -> String {
     match generation {
         PolicyGeneration(0) => "nothing is published".to_owned(),
         generation => format!("generation {generation}"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_read_by_people_and_by_machines() {
-        let at = Timestamp(1_800_000_000);
-        assert_eq!(time(at), "2027-01-15 08:00:00 UTC");
-        assert_eq!(rfc3339(at).as_deref(), Some("2027-01-15T08:00:00Z"));
-        assert_eq!(rfc3339(Timestamp(u64::MAX)), None);
-        assert_eq!(time(Timestamp(u64::MAX)), u64::MAX.to_string());
     }
 }

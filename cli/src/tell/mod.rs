@@ -1,6 +1,8 @@
 //! What a person, or a machine, is told: one line for one thing that happened.
 
+pub(crate) mod rebuilt;
 mod style;
+mod times;
 mod words;
 
 use std::collections::{HashMap, HashSet};
@@ -21,6 +23,7 @@ use time::format_description::well_known::Rfc3339;
 use crate::plane::Observer;
 pub use style::Tone;
 pub(crate) use style::{Style, visible};
+pub(crate) use times::{clock, day, rfc3339, time};
 pub(crate) use words::{counted, decider};
 
 /// How the time of a line is shown.

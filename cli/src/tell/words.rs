@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use stoker_admission::Report;
+use stoker_core::control::Rebuilt;
 use stoker_core::happening::{Decision, Happening};
 use stoker_core::ids::JobKey;
 use stoker_core::intent::{Instance, Refusal};
@@ -10,7 +11,7 @@ use stoker_core::plan::{DecidedBy, PolicyLevel};
 use stoker_core::runner::RunnerPhase;
 use stoker_intake::{Answer, EventClass, JobEvent, Outcome, Received, Reception};
 
-use super::{Memory, Said, Tone};
+use super::{Memory, Said, Tone, rebuilt};
 
 fn said(tone: Tone, verb: &'static str, text: String) -> Said {
     Said {
@@ -116,15 +117,15 @@ pub(super) fn of_happening(memory: &mut Memory, happening: &Happening) -> Option
             }
             said(Tone::Plain, "ledger", now)
         }
-        Happening::NothingNew { delivery, job } => said(
-            Tone::Held,
-            "ledger",
-            format!(
-                "{}: nothing new in delivery {}",
-                name(memory, *job),
-                short(delivery.as_str())
-            ),
-        ),
+        Happening::NothingNew { delivery, job } => {
+            let job = name(memory, *job);
+            let delivery = short(delivery.as_str());
+            said(
+                Tone::Held,
+                "ledger",
+                format!("{job}: nothing new in delivery {delivery}"),
+            )
+        }
         Happening::NotOurs { job, reason, .. } => said(
             Tone::Held,
             "not ours",
@@ -172,20 +173,34 @@ pub(super) fn of_happening(memory: &mut Memory, happening: &Happening) -> Option
             interrupted,
             ..
         } => {
-            let why = if *interrupted {
-                "EC2 took it back"
-            } else {
-                "it is gone"
-            };
             let job = name(memory, *job);
-            said(
-                Tone::Bad,
-                "lost",
-                format!("{job} lost its runner {runner}: {why}"),
-            )
+            lost(&job, runner, *interrupted)
         }
+        Happening::Rebuilt(came) => of_rebuild(came),
         Happening::Trouble { problem, .. } => said(Tone::Bad, "trouble", problem.clone()),
     })
+}
+
+fn lost(job: &str, runner: &str, interrupted: bool) -> Said {
+    let why = if interrupted {
+        "EC2 took it back"
+    } else {
+        "it is gone"
+    };
+    let text = format!("{job} lost its runner {runner}: {why}");
+    said(Tone::Bad, "lost", text)
+}
+
+fn of_rebuild(came: &Rebuilt) -> Said {
+    let tone = if came.has_gaps() {
+        Tone::Bad
+    } else {
+        Tone::Good
+    };
+    let mut said = said(tone, "rebuilt", rebuilt::summary(came));
+    said.more.extend(rebuilt::scopes(came));
+    said.more.extend(rebuilt::gaps(came));
+    said
 }
 
 fn name(memory: &Memory, job: JobKey) -> String {

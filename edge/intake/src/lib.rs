@@ -6,8 +6,8 @@
 //!
 //! In reading order: [`receive`](mod@receive), the way of a request; [`signature`], what comes before
 //! parsing; `payload`, what is read (private); [`event`] and [`ids`], what is kept; [`admission`] and
-//! [`allow_list`], what is passed on; [`answer`], what GitHub is told; [`message`], the form in the
-//! queue; [`settings`], all that can be configured.
+//! [`allow_list`], what is passed on; [`listed`], the same of what was no webhook; [`answer`], what GitHub
+//! is told; [`message`], the form in the queue; [`settings`], all that can be configured.
 
 pub mod admission;
 pub mod allow_list;
@@ -15,6 +15,7 @@ pub mod answer;
 pub mod event;
 mod field;
 pub mod ids;
+pub mod listed;
 pub mod message;
 mod payload;
 pub mod receive;
@@ -31,6 +32,7 @@ pub use ids::{
     CheckRunId, DeliveryId, InstallationId, InvalidDeliveryId, JobId, OwnerId, RepositoryId, RunId,
     RunnerId,
 };
+pub use listed::{NotListed, listed_job};
 pub use message::{JOB_EVENT_KIND, MessageError, MessageVersion};
 pub use receive::{MAX_BODY_BYTES, Received, Reception, receive, refuse_early, refuse_too_large};
 pub use settings::{MAX_DELAY_SECONDS, SettingError, Settings, SettingsError, SettingsReader};

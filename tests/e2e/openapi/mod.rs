@@ -136,7 +136,11 @@ fn answer(description: &Description, operation: &Operation<'_>, given: &Answer) 
     } else {
         Unnamed::Allowed
     };
+    let instead = undescribed::instead(operation.id(), status);
     let wrong = match operation.answer(status) {
+        Some(_) if instead.is_some() => {
+            body(description, instead.as_ref(), &given.content, unnamed)
+        }
         Some(described) => {
             let described = described.get("content");
             body(description, described, &given.content, unnamed)

@@ -1,5 +1,5 @@
-//! What GitHub answers although its description of the operation leaves it out. Whatever is not here has
-//! to be described.
+//! What GitHub answers although its description of the operation leaves it out, or has it wrong. Whatever is
+//! not here has to be described.
 
 use serde_json::{Value, json};
 
@@ -31,6 +31,18 @@ const ANYWHERE: [(u16, &str); 5] = [
 pub(super) fn is_known(operation: &str, status: u16) -> bool {
     ANYWHERE.iter().any(|(anywhere, _why)| *anywhere == status)
         || (status == 404 && NOT_FOUND.contains(&operation))
+}
+
+/// The body of an answer that GitHub describes wrongly, by media type: of an installation in the list an
+/// account is to be a user and an enterprise at once (`allOf`); it is either (`anyOf`), as where one
+/// installation is asked for.
+pub(super) fn instead(operation: &str, status: u16) -> Option<Value> {
+    let installations = json!({
+        "type": "array",
+        "items": { "$ref": "#/components/schemas/installation" },
+    });
+    (operation == "apps/list-installations" && status == 200)
+        .then(|| json!({ "application/json": { "schema": installations } }))
 }
 
 /// The body of such an answer, by media type: that of the errors that are described.

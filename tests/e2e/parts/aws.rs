@@ -240,11 +240,7 @@ impl Aws {
         let mut lost = 0;
         while let Some(item) = items.next().await {
             let delete = self.clients.dynamodb.delete_item().table_name(TABLE);
-            delete
-                .set_key(Some(item.unwrap()))
-                .send()
-                .await
-                .unwrap();
+            delete.set_key(Some(item.unwrap())).send().await.unwrap();
             lost += 1;
         }
         assert!(lost > 0, "there was nothing to lose");

@@ -3,5 +3,6 @@
 mod deaths;
 mod failures;
 mod persistent;
+mod rebuild;
 mod slice;
 mod why;

@@ -58,6 +58,15 @@ pub(super) fn app(state: &State, headers: &HeaderMap) -> Result<(), Box<Response
     Ok(())
 }
 
+/// The account whose installation asks.
+pub(super) fn account(state: &State, headers: &HeaderMap) -> Result<String, Box<Response>> {
+    let grant = bearer(headers).and_then(|token| state.granted(token));
+    match grant.filter(|grant| grant.expires_at > answer::now()) {
+        Some(grant) => Ok(grant.login),
+        None => Err(Box::new(answer::refusal(401, "Bad credentials"))),
+    }
+}
+
 /// An installation that may do this at that level.
 pub(super) fn installation(
     state: &State,

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State as Shared};
+use axum::extract::{Path, Query, State as Shared};
 use axum::http::HeaderMap;
 use axum::response::Response;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::state::{Account, State};
@@ -46,6 +47,39 @@ fn find(state: &State, headers: &HeaderMap, login: &str, organization: Option<bo
     }
 }
 
+/// Which page of a list.
+#[derive(Deserialize)]
+pub(super) struct Paging {
+    #[serde(default)]
+    pub(super) per_page: Option<usize>,
+    #[serde(default)]
+    pub(super) page: Option<usize>,
+}
+
+impl Paging {
+    pub(super) fn of<T>(&self, all: Vec<T>) -> Vec<T> {
+        let size = self.per_page.unwrap_or(30).clamp(1, 100);
+        let start = self.page.unwrap_or(1).saturating_sub(1) * size;
+        all.into_iter().skip(start).take(size).collect()
+    }
+}
+
+pub(super) async fn all(
+    Shared(state): Shared<Arc<State>>,
+    Query(paging): Query<Paging>,
+    headers: HeaderMap,
+) -> Response {
+    if let Err(refused) = auth::app(&state, &headers) {
+        return *refused;
+    }
+    let shown = state
+        .installations()
+        .iter()
+        .map(|(id, account)| installation(&state, *id, account))
+        .collect();
+    answer::done(200, Value::Array(paging.of(shown)))
+}
+
 fn installation(state: &State, id: u64, account: &Account) -> Value {
     json!({
         "id": id,
@@ -76,7 +110,7 @@ fn kind(account: &Account) -> &'static str {
     }
 }
 
-fn shown(account: &Account, id: u64) -> Value {
+pub(super) fn shown(account: &Account, id: u64) -> Value {
     let login = &account.login;
     let url = format!("https://api.github.com/users/{login}");
     json!({

@@ -8,7 +8,7 @@
 //!
 //! In reading order: [`key`], the App's key pair; [`state`], what it knows and a test presets;
 //! [`fault`], what it can be told to do wrong; [`exchange`], what was said; `auth`, `installations`,
-//! `runners`, `jobs`, the API; `answer`, how answers look.
+//! `runners`, `jobs`, [`runs`], the API; `answer`, how answers look.
 
 mod answer;
 mod auth;
@@ -19,6 +19,7 @@ mod installations;
 mod jobs;
 pub mod key;
 mod runners;
+pub mod runs;
 pub mod state;
 
 use std::net::SocketAddr;
@@ -37,6 +38,7 @@ use tokio::task::JoinHandle;
 pub use exchange::{Answer, Content, Exchange};
 pub use fault::Fault;
 pub use key::AppKey;
+pub use runs::Repository;
 pub use state::{Account, Call, Job, Level, Registered, State};
 
 /// GitHub, on a free port of this machine, until it is dropped.
@@ -133,6 +135,14 @@ fn router(state: Arc<State>) -> Router {
             delete(runners::remove_from_repository),
         )
         .route("/repos/{owner}/{repo}/actions/jobs/{job}", get(jobs::job))
+        .route("/app/installations", get(installations::all))
+        .route("/installation/repositories", get(runs::repositories))
+        .route("/repos/{owner}/{repo}", get(runs::repository))
+        .route("/repos/{owner}/{repo}/actions/runs", get(runs::runs))
+        .route(
+            "/repos/{owner}/{repo}/actions/runs/{run}/jobs",
+            get(runs::jobs),
+        )
         .fallback(|| async { answer::not_found() })
         .layer(middleware::from_fn_with_state(
             Arc::clone(&state),

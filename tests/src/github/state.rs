@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use super::exchange::{Answer, Exchange};
 use super::fault::Fault;
 use super::key::AppKey;
+use super::runs::Listed;
 
 /// The kinds of request that are counted, and that can be made to fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,6 +32,14 @@ pub enum Call {
     Runners,
     /// A runner's removal.
     Removal,
+    /// The App's installations.
+    Installations,
+    /// A repository, or all that an installation sees.
+    Repositories,
+    /// The runs of a repository.
+    Runs,
+    /// The jobs of a run.
+    RunJobs,
 }
 
 impl Call {
@@ -45,6 +54,10 @@ impl Call {
             ("GET", [.., "actions", "runner-groups"]) => Some(Self::RunnerGroups),
             ("GET", [.., "actions", "runners"]) => Some(Self::Runners),
             ("DELETE", [.., "actions", "runners", _]) => Some(Self::Removal),
+            ("GET", ["app", "installations"]) => Some(Self::Installations),
+            ("GET", ["installation", "repositories"] | ["repos", _, _]) => Some(Self::Repositories),
+            ("GET", [.., "actions", "runs"]) => Some(Self::Runs),
+            ("GET", [.., "runs", _, "jobs"]) => Some(Self::RunJobs),
             _ => None,
         }
     }
@@ -147,6 +160,8 @@ pub struct State {
     app: String,
     key: Mutex<DecodingKey>,
     inner: Mutex<Inner>,
+    /// What is listed besides: see [`super::runs`].
+    pub(super) listed: Mutex<Listed>,
     changed: watch::Sender<()>,
 }
 
@@ -170,6 +185,7 @@ impl State {
                 token_life: TOKEN_LIFE,
                 ..Inner::default()
             }),
+            listed: Mutex::default(),
             changed: watch::Sender::new(()),
         }
     }
@@ -441,6 +457,20 @@ impl State {
         }
         inner.runners.remove(place);
         Some(true)
+    }
+
+    /// The jobs of a repository, by their ids.
+    pub(super) fn jobs_of(&self, repository: &str) -> BTreeMap<u64, Job> {
+        let inner = self.inner();
+        let all = inner.jobs.iter();
+        all.filter(|((full, _), _)| full.eq_ignore_ascii_case(repository))
+            .map(|((_, id), job)| (*id, job.clone()))
+            .collect()
+    }
+
+    /// Everywhere that the App is installed.
+    pub(super) fn installations(&self) -> BTreeMap<u64, Account> {
+        self.inner().installations.clone()
     }
 
     pub(super) fn find_job(&self, repository: &str, id: u64) -> Option<Job> {

@@ -213,7 +213,11 @@ mod tests {
             SdkError::service_error(PutParameterError::generic(meta), ())
         };
         assert!(is_refused(&error("AccessDeniedException")));
-        for code in ["ThrottlingException", "InternalServerError", "TooManyUpdates"] {
+        for code in [
+            "ThrottlingException",
+            "InternalServerError",
+            "TooManyUpdates",
+        ] {
             assert!(!is_refused(&error(code)), "{code}");
         }
     }

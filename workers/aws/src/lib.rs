@@ -9,16 +9,16 @@
 //!
 //! Modules in reading order: [`clients`], [`ledger`] (DynamoDB), [`fleet`] (EC2), [`configurations`]
 //! (SSM), [`policies`] and [`journal`] (S3), [`signer`] (KMS), [`acts`] and [`messages`] (SQS),
-//! [`secrets`] (SSM); with the feature
-//! `admission`, `admission` (the admission Lambda, as an operator's commands ask it).
+//! [`secrets`] (SSM); with the feature `operator`, `function` (Stoker's own Lambdas, as an operator's
+//! commands ask them).
 
 pub mod acts;
-#[cfg(feature = "admission")]
-pub mod admission;
 mod bucket;
 pub mod clients;
 pub mod configurations;
 pub mod fleet;
+#[cfg(feature = "operator")]
+pub mod function;
 pub mod journal;
 pub mod ledger;
 pub mod messages;
@@ -28,11 +28,11 @@ pub mod secrets;
 pub mod signer;
 
 pub use acts::SqsActs;
-#[cfg(feature = "admission")]
-pub use admission::{LambdaAdmission, LambdaAdmissionError};
 pub use clients::{ClientSettings, Clients};
 pub use configurations::SsmConfigurations;
 pub use fleet::Ec2Fleet;
+#[cfg(feature = "operator")]
+pub use function::{LambdaError, LambdaFunction};
 pub use journal::S3Journal;
 pub use ledger::DynamoLedger;
 pub use messages::SqsMessages;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub enum Invocation {
     /// Messages of a queue.
     Batch(SqsEvent),
-    /// The schedule: `{"task":"tick"}`.
+    /// The schedule, or an operator: `{"task":"tick"}`.
     Task {
         /// What is to be done.
         task: Task,
@@ -21,6 +21,9 @@ pub enum Invocation {
 pub enum Task {
     /// Asking for acts on all that is due.
     Tick,
+    /// Writing into the ledger what it lacks: `{"task":"rebuild"}`. The answer is a
+    /// [`stoker_core::control::Rebuilt`].
+    Rebuild,
 }
 
 /// A batch of messages of one queue.
@@ -95,5 +98,19 @@ impl FromIterator<String> for BatchResponse {
         Self {
             failures: ids.into_iter().map(|id| Failure { id }).collect(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tasks_are_read_by_their_names() {
+        for (name, expected) in [("tick", Task::Tick), ("rebuild", Task::Rebuild)] {
+            let invocation = serde_json::from_str(&format!(r#"{{"task":"{name}"}}"#)).unwrap();
+            assert!(matches!(invocation, Invocation::Task { task } if task == expected));
+        }
+        assert!(serde_json::from_str::<Invocation>(r#"{"task":"rebuilt"}"#).is_err());
     }
 }

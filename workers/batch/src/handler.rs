@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::{FutureExt as _, StreamExt as _, stream};
-use stoker_core::control::{Acted, Control, ControlError};
+use stoker_core::control::{Acted, Control, ControlError, Rebuilt};
 use stoker_core::happening::Happening;
 use stoker_core::ids::{InstanceId, ScopeKey};
 use stoker_core::ports::{Clock, Reporter};
@@ -70,6 +70,9 @@ pub trait Steer: Send + Sync {
 
     /// Asks for acts on all that is due.
     async fn tick(&self) -> Result<(), ControlError>;
+
+    /// Writes into the ledger what it lacks.
+    async fn rebuild(&self) -> Result<Rebuilt, ControlError>;
 }
 
 #[async_trait]
@@ -99,6 +102,10 @@ impl Steer for Control {
 
     async fn tick(&self) -> Result<(), ControlError> {
         Control::tick(self).await.map(|_ticked| ())
+    }
+
+    async fn rebuild(&self) -> Result<Rebuilt, ControlError> {
+        Control::rebuild(self).await
     }
 }
 
@@ -207,6 +214,14 @@ impl<S: Steer> Handler<S> {
     /// If that could not be done: the next tick does it.
     pub async fn tick(&self) -> Result<(), ControlError> {
         self.steer.tick().await
+    }
+
+    /// Writes into the ledger what it lacks, as an operator wants it. What that came to.
+    ///
+    /// # Errors
+    /// If EC2 or the ledger did not answer: what was written stays, and the next one goes on.
+    pub async fn rebuild(&self) -> Result<Rebuilt, ControlError> {
+        self.steer.rebuild().await
     }
 
     /// Handles a batch until then. Which messages are to be delivered again.

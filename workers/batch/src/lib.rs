@@ -2,13 +2,15 @@
 //! under the simulation and under the benchmarks.
 //!
 //! In reading order: [`event`], what SQS hands over; [`message`], what a message asks for; [`handler`], what
-//! is done with them; [`queues`], what becomes of those that were not handled.
+//! is done with them; [`queues`], what becomes of those that were not handled; and [`paced`], which keeps to SSM's rate.
 
 pub mod event;
 pub mod handler;
 pub mod message;
+pub mod paced;
 pub mod queues;
 
 pub use event::{BatchResponse, Invocation, Record, SqsEvent, Task};
 pub use handler::{Handler, Steer};
+pub use paced::Paced;
 pub use queues::Queues;

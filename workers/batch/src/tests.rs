@@ -69,6 +69,11 @@ impl Steer for Noting {
     async fn tick(&self) -> Result<(), ControlError> {
         self.note("tick".to_owned()).await.map(|_| ())
     }
+
+    async fn rebuild(&self) -> Result<Rebuilt, ControlError> {
+        let rebuilt = self.note("rebuild".to_owned()).await;
+        rebuilt.map(|_| Rebuilt::default())
+    }
 }
 
 /// Queues that note what becomes of messages.

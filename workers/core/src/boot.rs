@@ -5,8 +5,11 @@
 //!
 //! ```json
 //! {"version":1,"mode":"ephemeral","name":"…","encoding":"gzip+base64","jit_config":"…"}
-//! {"version":1,"mode":"persistent","name":"…","url":"…","token":"…","labels":["…"],"runner_group":1}
+//! {"version":1,"mode":"persistent","name":"…","url":"…","token":"…","labels":["…"],"ephemeral":false,"runner_group":"…"}
 //! ```
+//!
+//! `ephemeral` says that the runner is to serve one job (`config.sh --ephemeral`); without `runner_group` it
+//! joins the default one.
 //!
 //! GitHub's just-in-time configuration is base64 over JSON and longer than the 4 KB of a standard
 //! parameter. `gzip+base64` says that `jit_config` is what GitHub sent, *decoded* from its base64,
@@ -40,8 +43,10 @@ pub struct InstanceConfiguration {
     pub url: String,
     /// What it registers with.
     pub labels: Vec<String>,
-    /// The runner group.
-    pub runner_group: u64,
+    /// The name of the runner group; none: the default one.
+    pub runner_group: Option<String>,
+    /// Whether it serves one job.
+    pub ephemeral: bool,
     /// The secret.
     pub registration: Registration,
 }
@@ -61,7 +66,10 @@ enum Parameter<'a> {
         url: &'a str,
         token: &'a str,
         labels: &'a [String],
-        runner_group: u64,
+        ephemeral: bool,
+        /// Left out: the default one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        runner_group: Option<&'a str>,
     },
 }
 
@@ -89,7 +97,8 @@ impl InstanceConfiguration {
                 url: &self.url,
                 token: token.expose_secret(),
                 labels: &self.labels,
-                runner_group: self.runner_group,
+                ephemeral: self.ephemeral,
+                runner_group: self.runner_group.as_deref(),
             }),
         };
         // Strings and numbers always have a JSON form.
@@ -121,7 +130,8 @@ mod tests {
             name: "stoker-test-i-1".to_owned(),
             url: "https://github.com/acme".to_owned(),
             labels: vec!["linux".to_owned()],
-            runner_group: 1,
+            runner_group: Some("ours".to_owned()),
+            ephemeral: false,
             registration,
         }
     }

@@ -198,6 +198,14 @@ impl Census {
         }
     }
 
+    /// Notes how many runners a scope has of which nothing is noted, as somebody else than an act has seen.
+    pub fn note_found(&mut self, scope: ScopeKey, there: u32) {
+        self.scopes.entry(scope).or_insert(Share {
+            there,
+            ..Share::default()
+        });
+    }
+
     /// How many more a scope that has `there` may get, of at most `maximum` in all scopes together.
     pub fn left(&self, scope: ScopeKey, there: u32, maximum: u32, now: Timestamp) -> u32 {
         let others = self.scopes.iter().filter(|(other, _)| **other != scope);

@@ -7,6 +7,7 @@ use serde::Serialize;
 use stoker_intake::{Action, DeliveryId, EventKind};
 
 use crate::class::Capacity;
+use crate::control::Rebuilt;
 use crate::guardrails::Edit;
 use crate::ids::{ClassName, DecisionId, InstanceId, IntentId, JobKey, ScopeKey};
 use crate::intent::{Instance, Refusal};
@@ -137,6 +138,8 @@ pub enum Happening {
         /// Whether EC2 took it back; otherwise it failed or was terminated by somebody.
         interrupted: bool,
     },
+    /// The ledger lacked runners or jobs that there are, and was given them.
+    Rebuilt(Box<Rebuilt>),
     /// Something went wrong that Stoker mends by itself; nothing is lost.
     Trouble {
         /// For whom.

@@ -16,14 +16,29 @@ pub enum RunnerLevel {
     Repository,
 }
 
-/// How long a runner serves.
+/// How long a runner serves, and how it registers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum RunnerMode {
     /// One job, by a just-in-time configuration.
     Ephemeral,
+    /// One job, by a registration token (`config.sh --ephemeral`).
+    EphemeralByToken,
     /// Job after job, by a registration token, until it is retired.
     Persistent,
+}
+
+impl RunnerMode {
+    /// Whether a runner ends with its first job.
+    pub fn serves_one_job(self) -> bool {
+        self != Self::Persistent
+    }
+
+    /// Whether it registers by a token, which serves any number of runners for an hour; else by a
+    /// just-in-time configuration of its own.
+    pub fn registers_by_token(self) -> bool {
+        self != Self::Ephemeral
+    }
 }
 
 /// The operator's configuration of everything that decides and acts.
@@ -37,8 +52,8 @@ pub struct Operation {
     pub level: RunnerLevel,
     /// How long they serve.
     pub mode: RunnerMode,
-    /// The runner group of organisation runners. 1 is every organisation's `Default`.
-    pub runner_group: u64,
+    /// The name of the runner group of organisation runners; none: the default one.
+    pub runner_group: Option<String>,
     /// The kinds of runner.
     pub classes: Classes,
     /// The most runners that a scope may have.

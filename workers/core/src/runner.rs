@@ -139,7 +139,7 @@ impl Runner {
                 P::Busy { job: current } if current != job => return None,
                 // What is to go stays so, whatever it finishes meanwhile.
                 P::Retiring => return None,
-                _ if self.mode == RunnerMode::Ephemeral => P::Ended,
+                _ if self.mode.serves_one_job() => P::Ended,
                 _ => P::Idle,
             },
             (_, RunnerNews::Configured | RunnerNews::Online) => return None,

@@ -4,27 +4,35 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use reqwest::{Method, Response};
+use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 use stoker_core::boot::Registration;
 use stoker_core::ports::{
-    Clock, GitHub, GitHubError, JobLookup, RegisteredRunner, RegistrationTarget, Removed,
-    RunnerSpec,
+    Clock, GitHub, GitHubError, InstalledAccount, JobLookup, LiveJobs, RegisteredRunner,
+    RegistrationTarget, Removed, RunnerSpec,
 };
 use stoker_core::situation::ScopeName;
+use stoker_core::time::Timestamp;
 use stoker_intake::JobId;
 
 use crate::credentials::{Credentials, KeyRing};
 use crate::endpoints::Endpoints;
 use crate::error::Error;
+use crate::groups;
 use crate::http::{self, Ask, Http, Repeat};
 use crate::installations::Installations;
 use crate::jobs;
-use crate::runners::{Answer, Asking, Listed, removed};
+use crate::kept::Kept;
+use crate::runners::{Asking, JitConfiguration, Listed, RegistrationToken, removed};
 
 /// A GitHub App at one GitHub. Clones share connections and tokens.
 #[derive(Clone)]
 pub struct App {
-    installations: Arc<Installations>,
+    pub(crate) installations: Arc<Installations>,
+    /// The numbers of runner groups, by `owner/group`.
+    groups: Arc<Kept<u64>>,
+    /// Registration tokens, by the scope's name.
+    registration_tokens: Arc<Kept<SecretString>>,
 }
 
 impl App {
@@ -41,11 +49,69 @@ impl App {
         let keys = KeyRing::new(credentials, Arc::clone(&clock));
         Ok(Self {
             installations: Arc::new(Installations::new(http, endpoints, keys, clock)),
+            groups: Arc::default(),
+            registration_tokens: Arc::default(),
         })
     }
 
+    /// A registration token, the same for all runners of a scope while it is good for long enough.
+    async fn token(&self, target: &RegistrationTarget) -> Result<SecretString, Error> {
+        let name = target.scope.to_string();
+        let now = self.installations.clock.now();
+        let fetch = async {
+            let asking = Asking::for_token(&target.scope);
+            let token: RegistrationToken = self.ask(target, &asking).await?;
+            token.until(now)
+        };
+        self.registration_tokens.get(&name, now, fetch).await
+    }
+
+    async fn jit(
+        &self,
+        target: &RegistrationTarget,
+        runner: &RunnerSpec,
+    ) -> Result<SecretString, Error> {
+        let named = runner
+            .runner_group
+            .as_deref()
+            .filter(|_| target.scope.repository.is_none());
+        let group = match named {
+            Some(name) => self.group(target, name).await?,
+            None => groups::DEFAULT,
+        };
+        let asking = Asking::for_jit(&target.scope, runner, group);
+        let answer: Result<JitConfiguration, Error> = self.ask(target, &asking).await;
+        if let (Err(error), Some(name)) = (&answer, named)
+            && matches!(error.status(), Some(404 | 422))
+        {
+            // The group may have been made anew.
+            self.groups.forget(&group_key(target, name));
+        }
+        answer.map(|answer| answer.encoded_jit_config)
+    }
+
+    /// The number of an organisation's runner group.
+    async fn group(&self, target: &RegistrationTarget, name: &str) -> Result<u64, Error> {
+        let now = self.installations.clock.now();
+        let fetch = async {
+            let mut page = 1;
+            loop {
+                let asking = groups::asking(&target.scope.owner, page);
+                let found: groups::Page = self.ask(target, &asking).await?;
+                if let Some(id) = found.named(name) {
+                    return Ok((id, Timestamp(now.0 + groups::KEPT_FOR)));
+                }
+                if found.is_last() {
+                    return Err(groups::unknown(&target.scope, name));
+                }
+                page += 1;
+            }
+        };
+        self.groups.get(&group_key(target, name), now, fetch).await
+    }
+
     /// Asks as the installation that serves the target, and reads the answer.
-    async fn ask<T: DeserializeOwned>(
+    pub(crate) async fn ask<T: DeserializeOwned>(
         &self,
         target: &RegistrationTarget,
         asking: &Asking,
@@ -62,7 +128,7 @@ impl App {
     ) -> Result<Response, Error> {
         let path: Vec<&str> = asking.path.iter().map(String::as_str).collect();
         let mut url = self.installations.endpoints.api(&path);
-        if let Some((name, value)) = &asking.query {
+        for (name, value) in &asking.query {
             url.query_pairs_mut().append_pair(name, value);
         }
         let mut again = true;
@@ -92,6 +158,10 @@ impl App {
     }
 }
 
+fn group_key(target: &RegistrationTarget, name: &str) -> String {
+    format!("{}/{name}", target.scope.owner)
+}
+
 #[async_trait]
 impl GitHub for App {
     async fn job(
@@ -106,7 +176,7 @@ impl GitHub for App {
         let asking = Asking {
             method: Method::GET,
             path: path.map(str::to_owned).to_vec(),
-            query: None,
+            query: Vec::new(),
             body: None,
             purpose: jobs::LOOKING_UP,
             repeat: Repeat::Harmless,
@@ -120,14 +190,14 @@ impl GitHub for App {
         target: &RegistrationTarget,
         runner: &RunnerSpec,
     ) -> Result<Registration, GitHubError> {
-        let answer = self
-            .ask(target, &Asking::to_register(&target.scope, runner))
-            .await;
-        answer
-            .map(|answer: Answer| Registration::from(answer))
-            .map_err(|error| {
-                error.during(format!("register {} with {}", runner.name, target.scope))
-            })
+        let registered = if runner.mode.registers_by_token() {
+            self.token(target).await.map(Registration::Persistent)
+        } else {
+            self.jit(target, runner).await.map(Registration::Ephemeral)
+        };
+        registered.map_err(|error| {
+            error.during(format!("register {} with {}", runner.name, target.scope))
+        })
     }
 
     async fn runner(
@@ -141,6 +211,29 @@ impl GitHub for App {
         listed
             .map(|listed| listed.named(name))
             .map_err(|error| error.during(format!("look up the runner {name}")))
+    }
+
+    async fn runners(
+        &self,
+        target: &RegistrationTarget,
+    ) -> Result<Vec<RegisteredRunner>, GitHubError> {
+        self.pages::<Listed>(target, Asking::all(&target.scope))
+            .await
+            .map_err(|error| error.during(format!("list the runners of {}", target.scope)))
+    }
+
+    async fn live_jobs(&self, target: &RegistrationTarget) -> Result<LiveJobs, GitHubError> {
+        self.list_live_jobs(target).await.map_err(|error| {
+            error.during(format!(
+                "list the jobs of {} that wait or run",
+                target.scope
+            ))
+        })
+    }
+
+    async fn accounts(&self) -> Result<Vec<InstalledAccount>, GitHubError> {
+        let accounts = self.installations.accounts().await;
+        accounts.map_err(|error| error.during("list the installations of the GitHub App"))
     }
 
     async fn remove(&self, target: &RegistrationTarget, id: u64) -> Result<Removed, GitHubError> {

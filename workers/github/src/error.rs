@@ -57,6 +57,16 @@ pub enum Error {
         /// What to do; may be empty.
         advice: String,
     },
+    /// A runner group that is configured is not there.
+    #[error(
+        "{owner} has no runner group called `{name}`: make it, or set RUNNER_GROUP to one that it has"
+    )]
+    NoSuchGroup {
+        /// Whose group it would be.
+        owner: String,
+        /// Its name.
+        name: String,
+    },
     /// It answered something else than its description says.
     #[error("its answer can't be read: {problem}; is GITHUB_API_URL the address of an API?")]
     Unreadable {
@@ -138,7 +148,7 @@ impl Purpose {
                 None => self.not_found.to_owned(),
             },
             409 => "the name is taken: the instance is replaced by another".to_owned(),
-            422 => "check the runner group (RUNNER_GROUP_ID; it may be full or closed to this repository) and the labels in RUNNER_CLASSES".to_owned(),
+            422 => "check the runner group (RUNNER_GROUP; it may be full or closed to this repository) and the labels in RUNNER_CLASSES".to_owned(),
             500.. => "GitHub has trouble (https://www.githubstatus.com); it is asked again".to_owned(),
             _ => String::new(),
         }
@@ -177,7 +187,9 @@ impl Error {
                 500.. => GitHubFault::Unknown,
                 _ => GitHubFault::Refused,
             },
-            Self::NoKey(_) | Self::Unreachable { .. } => GitHubFault::Refused,
+            Self::NoKey(_) | Self::Unreachable { .. } | Self::NoSuchGroup { .. } => {
+                GitHubFault::Refused
+            }
         }
     }
 }

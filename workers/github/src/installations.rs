@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared};
-use reqwest::Method;
+use reqwest::{Method, Url};
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use stoker_core::ports::{Clock, RegistrationTarget};
+use stoker_core::ports::{Clock, InstalledAccount, RegistrationTarget};
 use stoker_core::situation::ScopeName;
 use stoker_core::time::Timestamp;
 use stoker_intake::InstallationId;
@@ -20,6 +20,7 @@ use crate::credentials::KeyRing;
 use crate::endpoints::Endpoints;
 use crate::error::{Error, Purpose};
 use crate::http::{Ask, Http, Repeat};
+use crate::pages::{MOST_PAGES, PAGE};
 
 /// A token is used until so long before its end, in seconds: an act that has it takes less.
 const LEFT_ALONE: u64 = 300;
@@ -27,6 +28,11 @@ const LEFT_ALONE: u64 = 300;
 const LOOKING_UP: Purpose = Purpose {
     permission: None,
     not_found: "install the GitHub App there, for the repositories that are to have runners",
+};
+
+const LISTING: Purpose = Purpose {
+    permission: None,
+    not_found: "check GITHUB_API_URL",
 };
 
 const ASKING_FOR_A_TOKEN: Purpose = Purpose {
@@ -62,13 +68,30 @@ pub(crate) struct Installations {
     pub(crate) http: Http,
     pub(crate) endpoints: Endpoints,
     keys: KeyRing,
-    clock: Arc<dyn Clock>,
+    pub(crate) clock: Arc<dyn Clock>,
     known: Mutex<Known>,
 }
 
 #[derive(Deserialize)]
 struct Installation {
     id: InstallationId,
+}
+
+/// An installation, as GitHub lists them.
+#[derive(Deserialize)]
+struct Listed {
+    id: InstallationId,
+    /// None: its account is gone. One of an enterprise has no login.
+    #[serde(default)]
+    account: Option<Account>,
+    #[serde(default)]
+    suspended_at: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Account {
+    #[serde(default)]
+    login: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -130,6 +153,30 @@ impl Installations {
         self.token_of(installation).await
     }
 
+    /// The accounts on which the App is installed, and not suspended.
+    pub(crate) async fn accounts(&self) -> Result<Vec<InstalledAccount>, Error> {
+        let mut accounts = Vec::new();
+        for page in 1..=MOST_PAGES {
+            let mut url = self.endpoints.api(&["app", "installations"]);
+            url.query_pairs_mut()
+                .append_pair("per_page", &PAGE.to_string())
+                .append_pair("page", &page.to_string());
+            let listed: Vec<Listed> = self.as_app(Method::GET, url, LISTING).await?;
+            let is_last = listed.len() < PAGE;
+            let active = listed.into_iter().filter(|one| one.suspended_at.is_none());
+            accounts.extend(active.filter_map(|one| {
+                Some(InstalledAccount {
+                    login: one.account?.login?,
+                    installation: one.id,
+                })
+            }));
+            if is_last {
+                break;
+            }
+        }
+        Ok(accounts)
+    }
+
     /// Forgets a token that GitHub has refused.
     pub(crate) fn refused(&self, token: &Token) {
         let mut known = self.known();
@@ -185,8 +232,10 @@ impl Installations {
 
     async fn fetch(&self, installation: InstallationId) -> Result<Token, Error> {
         let id = installation.to_string();
-        let path = ["app", "installations", &id, "access_tokens"];
-        let answer: AccessToken = self.as_app(Method::POST, &path, ASKING_FOR_A_TOKEN).await?;
+        let url = self
+            .endpoints
+            .api(&["app", "installations", &id, "access_tokens"]);
+        let answer: AccessToken = self.as_app(Method::POST, url, ASKING_FOR_A_TOKEN).await?;
         let expires_at =
             OffsetDateTime::parse(&answer.expires_at, &Rfc3339).map_err(|_| Error::Unreadable {
                 problem: "the time at which the installation token ends is not RFC 3339".to_owned(),
@@ -204,12 +253,13 @@ impl Installations {
             Some(repository) => vec!["repos", owner, repository, "installation"],
             None => vec!["orgs", owner, "installation"],
         };
-        let answer: Result<Installation, Error> = self.as_app(Method::GET, &path, LOOKING_UP).await;
+        let url = self.endpoints.api(&path);
+        let answer: Result<Installation, Error> = self.as_app(Method::GET, url, LOOKING_UP).await;
         match answer {
             // A name alone does not say whether it is a user's.
             Err(error) if error.status() == Some(404) && scope.repository.is_none() => {
-                let path = ["users", owner, "installation"];
-                let found: Installation = self.as_app(Method::GET, &path, LOOKING_UP).await?;
+                let url = self.endpoints.api(&["users", owner, "installation"]);
+                let found: Installation = self.as_app(Method::GET, url, LOOKING_UP).await?;
                 Ok(found.id)
             }
             answer => answer.map(|found| found.id),
@@ -220,7 +270,7 @@ impl Installations {
     async fn as_app<T: DeserializeOwned>(
         &self,
         method: Method,
-        path: &[&str],
+        url: Url,
         purpose: Purpose,
     ) -> Result<T, Error> {
         let mut key = self.keys.key().await?;
@@ -233,7 +283,7 @@ impl Installations {
                 .http
                 .ask(&Ask {
                     method: method.clone(),
-                    url: self.endpoints.api(path),
+                    url: url.clone(),
                     body: None,
                     bearer: None,
                     token: &token,

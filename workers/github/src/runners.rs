@@ -4,23 +4,21 @@ use reqwest::Method;
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use stoker_core::boot::Registration;
-use stoker_core::limits::RunnerMode;
 use stoker_core::ports::{RegisteredRunner, Removed, RunnerSpec};
 use stoker_core::situation::ScopeName;
+use stoker_core::time::Timestamp;
+use time::format_description::well_known::Rfc3339;
 
 use crate::error::{Error, Purpose};
 use crate::http::Repeat;
-
-/// The only group that repository runners have.
-const REPOSITORY_GROUP: u64 = 1;
+use crate::pages::Page;
 
 /// Where a runner keeps its jobs' files, below its own folder: the runner's own default.
 const WORK_FOLDER: &str = "_work";
 
 const WITH_ORGANIZATION: Purpose = Purpose {
     permission: Some("organization_self_hosted_runners: write"),
-    not_found: "check that the GitHub App is installed for that organisation and that the runner group (RUNNER_GROUP_ID) exists",
+    not_found: "check that the GitHub App is installed for that organisation and that the runner group (RUNNER_GROUP) is still there",
 };
 
 const WITH_REPOSITORY: Purpose = Purpose {
@@ -38,43 +36,42 @@ fn runners(scope: &ScopeName) -> (Vec<String>, Purpose) {
     (path.map(str::to_owned).collect(), purpose)
 }
 
-/// A request about runners.
+/// A request that an installation makes.
+#[derive(Clone)]
 pub(crate) struct Asking {
     pub(crate) method: Method,
     pub(crate) path: Vec<String>,
-    pub(crate) query: Option<(&'static str, String)>,
+    pub(crate) query: Vec<(&'static str, String)>,
     pub(crate) body: Option<Value>,
     pub(crate) purpose: Purpose,
     pub(crate) repeat: Repeat,
 }
 
 impl Asking {
-    /// That a runner be registered.
-    pub(crate) fn to_register(scope: &ScopeName, runner: &RunnerSpec) -> Self {
+    /// For a just-in-time configuration of a runner in that group.
+    pub(crate) fn for_jit(scope: &ScopeName, runner: &RunnerSpec, group: u64) -> Self {
+        let body = json!({
+            "name": runner.name,
+            "runner_group_id": group,
+            "labels": runner.labels,
+            "work_folder": WORK_FOLDER,
+        });
+        // It makes a runner: the second time would be a 409, with the first answer lost.
+        Self::posting(scope, "generate-jitconfig", Some(body), Repeat::Never)
+    }
+
+    /// For a registration token.
+    pub(crate) fn for_token(scope: &ScopeName) -> Self {
+        Self::posting(scope, "registration-token", None, Repeat::Harmless)
+    }
+
+    fn posting(scope: &ScopeName, end: &str, body: Option<Value>, repeat: Repeat) -> Self {
         let (mut path, purpose) = runners(scope);
-        let group = match scope.repository {
-            None => runner.runner_group,
-            Some(_) => REPOSITORY_GROUP,
-        };
-        let (end, body, repeat) = match runner.mode {
-            RunnerMode::Ephemeral => (
-                "generate-jitconfig",
-                Some(json!({
-                    "name": runner.name,
-                    "runner_group_id": group,
-                    "labels": runner.labels,
-                    "work_folder": WORK_FOLDER,
-                })),
-                // It makes a runner: the second time would be a 409, with the first answer lost.
-                Repeat::Never,
-            ),
-            RunnerMode::Persistent => ("registration-token", None, Repeat::Harmless),
-        };
         path.push(end.to_owned());
         Self {
             method: Method::POST,
             path,
-            query: None,
+            query: Vec::new(),
             body,
             purpose,
             repeat,
@@ -87,7 +84,20 @@ impl Asking {
         Self {
             method: Method::GET,
             path,
-            query: Some(("name", name.to_owned())),
+            query: vec![("name", name.to_owned())],
+            body: None,
+            purpose,
+            repeat: Repeat::Harmless,
+        }
+    }
+
+    /// For all runners.
+    pub(crate) fn all(scope: &ScopeName) -> Self {
+        let (path, purpose) = runners(scope);
+        Self {
+            method: Method::GET,
+            path,
+            query: Vec::new(),
             body: None,
             purpose,
             repeat: Repeat::Harmless,
@@ -101,7 +111,7 @@ impl Asking {
         Self {
             method: Method::DELETE,
             path,
-            query: None,
+            query: Vec::new(),
             body: None,
             purpose,
             // The second time it is a 404, which says the same.
@@ -124,18 +134,27 @@ struct ListedRunner {
     busy: bool,
 }
 
+impl Page for Listed {
+    type Item = RegisteredRunner;
+
+    fn items(self) -> Vec<RegisteredRunner> {
+        self.runners
+            .into_iter()
+            .map(|listed| RegisteredRunner {
+                id: listed.id,
+                name: listed.name,
+                // Anything but a plain word for its absence: what is not known to be gone is there.
+                online: listed.status != "offline",
+                busy: listed.busy,
+            })
+            .collect()
+    }
+}
+
 impl Listed {
     /// The one of that name: GitHub's filter is not known to be exact.
     pub(crate) fn named(self, name: &str) -> Option<RegisteredRunner> {
-        let mut all = self.runners.into_iter();
-        let found = all.find(|runner| runner.name == name)?;
-        Some(RegisteredRunner {
-            id: found.id,
-            name: found.name,
-            // Anything but a plain word for its absence: what is not known to be gone is there.
-            online: found.status != "offline",
-            busy: found.busy,
-        })
+        self.items().into_iter().find(|runner| runner.name == name)
     }
 }
 
@@ -151,19 +170,37 @@ pub(crate) fn removed(answer: Result<(), Error>) -> Result<Removed, Error> {
     }
 }
 
-/// GitHub's answer to either kind.
+/// A just-in-time configuration.
 #[derive(Deserialize)]
-#[serde(untagged)]
-pub(crate) enum Answer {
-    Jit { encoded_jit_config: SecretString },
-    Token { token: SecretString },
+pub(crate) struct JitConfiguration {
+    pub(crate) encoded_jit_config: SecretString,
 }
 
-impl From<Answer> for Registration {
-    fn from(answer: Answer) -> Self {
-        match answer {
-            Answer::Jit { encoded_jit_config } => Self::Ephemeral(encoded_jit_config),
-            Answer::Token { token } => Self::Persistent(token),
-        }
+/// A registration token.
+#[derive(Deserialize)]
+pub(crate) struct RegistrationToken {
+    token: SecretString,
+    expires_at: String,
+}
+
+/// A registration token is given to runners until so long before its end, in seconds: the last of them has
+/// that long to boot.
+const LEFT_TO_BOOT: u64 = 1_200;
+
+/// See [`RegistrationToken::until`]; in seconds.
+const MOMENT: u64 = 10;
+
+impl RegistrationToken {
+    /// The token, and until when it is given to runners: for a moment in any case, so that many at once ask
+    /// for one.
+    pub(crate) fn until(self, now: Timestamp) -> Result<(SecretString, Timestamp), Error> {
+        let end = time::OffsetDateTime::parse(&self.expires_at, &Rfc3339).map_err(|_| {
+            Error::Unreadable {
+                problem: "the time at which the registration token ends is not RFC 3339".to_owned(),
+            }
+        })?;
+        let end = Timestamp::from(end);
+        let until = end.0.saturating_sub(LEFT_TO_BOOT).max(now.0 + MOMENT);
+        Ok((self.token, Timestamp(until)))
     }
 }

@@ -12,11 +12,12 @@ use async_trait::async_trait;
 use sha2::{Digest as _, Sha256};
 use stoker_core::ids::{InstanceId, IntentId, ScopeKey};
 use stoker_core::intent::{Instance, Intent, Launched, Refusal};
-use stoker_core::ports::{Fleet, FleetError};
+use stoker_core::ports::{Clock as _, Fleet, FleetError, Ours, OwnInstance};
 use stoker_core::runner::{Runner, RunnerPhase};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::sleep;
 
+use crate::clock::SystemClock;
 use crate::configurations::MemoryConfigurations;
 
 /// How the fleet behaves.
@@ -70,8 +71,8 @@ struct Inner {
 struct State {
     /// The answer to each intent, given again when it is asked again.
     answers: HashMap<IntentId, Launched>,
-    /// The instances that are not gone, and for whom.
-    running: HashMap<InstanceId, ScopeKey>,
+    /// The instances that are not gone.
+    running: HashMap<InstanceId, OwnInstance>,
 }
 
 impl SimulatedFleet {
@@ -102,19 +103,29 @@ impl SimulatedFleet {
                 scope: runner.scope,
             });
         } else if runner.is_live() {
-            self.state().running.insert(instance, runner.scope);
+            let own = OwnInstance {
+                id: instance.clone(),
+                instance_type: runner.instance_type.clone(),
+                capacity: runner.capacity,
+                launched_at: runner.launched_at,
+                scope: runner.scope,
+                scope_name: runner.scope_name.clone(),
+                class: runner.class.clone(),
+                intent: runner.intent.clone(),
+            };
+            self.state().running.insert(instance, own);
         }
     }
 
     /// An instance shuts itself down, as an ephemeral runner's does after its job. Whether it was
     /// running.
     pub fn shut_down(&self, instance: &InstanceId) -> bool {
-        let Some(scope) = self.state().running.remove(instance) else {
+        let Some(own) = self.state().running.remove(instance) else {
             return false;
         };
         self.tell(FleetEvent::Gone {
-            instance: instance.clone(),
-            scope,
+            instance: own.id,
+            scope: own.scope,
         });
         true
     }
@@ -203,7 +214,17 @@ impl Fleet for SimulatedFleet {
         };
         state.answers.insert(intent.id.clone(), launched.clone());
         for instance in &launched.instances {
-            state.running.insert(instance.id.clone(), intent.scope);
+            let own = OwnInstance {
+                id: instance.id.clone(),
+                instance_type: instance.instance_type.clone(),
+                capacity: intent.request.capacity,
+                launched_at: SystemClock.now(),
+                scope: intent.scope,
+                scope_name: intent.scope_name.clone(),
+                class: intent.request.class.clone(),
+                intent: intent.id.clone(),
+            };
+            state.running.insert(instance.id.clone(), own);
         }
         drop(state);
         for instance in &launched.instances {
@@ -217,6 +238,15 @@ impl Fleet for SimulatedFleet {
         Ok(Launched {
             instances: answer.unwrap_or_default().instances,
             refusals: Vec::new(),
+        })
+    }
+
+    async fn ours(&self) -> Result<Ours, FleetError> {
+        let mut instances: Vec<OwnInstance> = self.state().running.values().cloned().collect();
+        instances.sort_by(|a, b| a.id.cmp(&b.id));
+        Ok(Ours {
+            instances,
+            unreadable: Vec::new(),
         })
     }
 
@@ -266,7 +296,8 @@ mod tests {
             name: "r".to_owned(),
             url: "https://github.com/acme".to_owned(),
             labels: Vec::new(),
-            runner_group: 1,
+            ephemeral: false,
+            runner_group: None,
             registration: Registration::Persistent("token".to_owned().into()),
         };
         configurations.put(instance, &configuration).await.unwrap();

@@ -10,7 +10,8 @@ use sha2::{Digest as _, Sha256};
 use stoker_core::boot::Registration;
 use stoker_core::limits::RunnerMode;
 use stoker_core::ports::{
-    GitHub, GitHubError, JobLookup, RegisteredRunner, RegistrationTarget, Removed, RunnerSpec,
+    GitHub, GitHubError, InstalledAccount, JobLookup, LiveJobs, RegisteredRunner,
+    RegistrationTarget, Removed, RunnerSpec,
 };
 use stoker_core::situation::ScopeName;
 use stoker_intake::JobId;
@@ -83,7 +84,9 @@ impl GitHub for SimulatedGitHub {
                 let json = serde_json::json!({ ".runner": made_up, ".credentials": "simulated" });
                 Registration::Ephemeral(STANDARD.encode(json.to_string()).into())
             }
-            RunnerMode::Persistent => Registration::Persistent(made_up.to_uppercase().into()),
+            RunnerMode::EphemeralByToken | RunnerMode::Persistent => {
+                Registration::Persistent(made_up.to_uppercase().into())
+            }
         })
     }
 
@@ -94,6 +97,23 @@ impl GitHub for SimulatedGitHub {
         _name: &str,
     ) -> Result<Option<RegisteredRunner>, GitHubError> {
         Ok(None)
+    }
+
+    /// Nor is any listed: there is nothing that a rebuild could find here.
+    async fn runners(
+        &self,
+        _target: &RegistrationTarget,
+    ) -> Result<Vec<RegisteredRunner>, GitHubError> {
+        Ok(Vec::new())
+    }
+
+    /// What was announced has an answer each, and no event.
+    async fn live_jobs(&self, _target: &RegistrationTarget) -> Result<LiveJobs, GitHubError> {
+        Ok(LiveJobs::default())
+    }
+
+    async fn accounts(&self) -> Result<Vec<InstalledAccount>, GitHubError> {
+        Ok(Vec::new())
     }
 
     async fn remove(&self, _target: &RegistrationTarget, _id: u64) -> Result<Removed, GitHubError> {

@@ -10,7 +10,7 @@ use stoker_aws::{
     ClientSettings, Clients, DynamoLedger, Ec2Fleet, Parameters, S3Journal, S3Policies, SqsActs,
     SqsMessages, SsmConfigurations,
 };
-use stoker_batch::Handler;
+use stoker_batch::{Handler, Paced};
 use stoker_core::control::{Control, Ports};
 use stoker_core::journal::Recorder;
 use stoker_core::ports::{Clock, Reporter};
@@ -62,14 +62,15 @@ pub(crate) async fn function(settings: Settings) -> anyhow::Result<Function> {
             ledger: Arc::new(DynamoLedger::new(clients.dynamodb, settings.ledger_table)),
             fleet: Arc::new(Ec2Fleet::new(clients.ec2, deployment)),
             github: Arc::new(github),
-            configurations: Arc::new(configurations),
+            configurations: Arc::new(Paced::new(configurations, settings.parameter_writes)),
             acts: Arc::new(SqsActs::new(clients.sqs, settings.act_queue_url)),
             decider: Arc::new(decider),
             clock: Arc::clone(&clock),
             reporter: Arc::clone(&reporter),
         },
     )
-    .acting_as(RandomState::new().hash_one(SystemTime::now()));
+    .acting_as(RandomState::new().hash_one(SystemTime::now()))
+    .admitting(settings.allow_list);
     Ok(Function {
         handler: Handler::new(
             control,

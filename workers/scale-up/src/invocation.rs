@@ -51,6 +51,12 @@ impl Function {
                 self.handler.tick().await?;
                 Ok(json!({}))
             }
+            Invocation::Task {
+                task: Task::Rebuild,
+            } => {
+                let rebuilt = self.handler.rebuild().await?;
+                Ok(serde_json::to_value(rebuilt)?)
+            }
         }
     }
 

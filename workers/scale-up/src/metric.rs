@@ -20,6 +20,8 @@ pub(crate) enum Metric {
     ConfigurationsFailed,
     /// Instances that went away under a job.
     RunnersLost,
+    /// Runners that were there and not in the ledger: it was lost.
+    RunnersRebuilt,
     /// Records that could not be written to the journal.
     JournalFailures,
 }
@@ -35,6 +37,7 @@ impl Metric {
             Self::LaunchesUnsettled => "LaunchesUnsettled",
             Self::ConfigurationsFailed => "ConfigurationsFailed",
             Self::RunnersLost => "RunnersLost",
+            Self::RunnersRebuilt => "RunnersRebuilt",
             Self::JournalFailures => "JournalFailures",
         }
     }

@@ -116,6 +116,8 @@ fn level(happening: &Happening) -> Level {
             None => Level::INFO,
         },
         Happening::Launched { refusals, .. } if !refusals.is_empty() => Level::WARN,
+        // A ledger that lacked runners was lost, or part of it.
+        Happening::Rebuilt(came) if came.runners() > 0 || came.has_gaps() => Level::WARN,
         _ => Level::INFO,
     }
 }
@@ -136,12 +138,16 @@ fn metrics(happening: &Happening) -> Vec<(Metric, usize)> {
         Happening::LaunchUnsettled { .. } => vec![(Metric::LaunchesUnsettled, 1)],
         Happening::ConfigurationFailed { .. } => vec![(Metric::ConfigurationsFailed, 1)],
         Happening::RunnerLost { .. } => vec![(Metric::RunnersLost, 1)],
+        Happening::Rebuilt(came) if came.runners() > 0 => {
+            vec![(Metric::RunnersRebuilt, came.runners())]
+        }
         _ => Vec::new(),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use stoker_core::control::{Rebuilt, RebuiltScope};
     use stoker_core::happening::Decision;
     use stoker_core::ids::DecisionId;
     use stoker_core::plan::{DecidedBy, Fallback, PolicyLevel};
@@ -213,6 +219,26 @@ mod tests {
         let metrics = &lines[1]["_aws"]["CloudWatchMetrics"][0];
         assert_eq!(metrics["Metrics"][0]["Name"], "MessagesPutAside");
         assert_eq!(metrics["Namespace"], "Stoker");
+    }
+
+    #[test]
+    fn a_ledger_that_lacked_runners_raises_a_counter() {
+        let scope = RebuiltScope {
+            runners: 3,
+            ..RebuiltScope::default()
+        };
+        let came = Rebuilt {
+            scopes: [("org-1".parse().unwrap(), scope)].into(),
+            ..Rebuilt::default()
+        };
+        let lines = told(&Happening::Rebuilt(Box::new(came)));
+        assert_eq!(lines[0]["happening"], "rebuilt");
+        assert_eq!(lines[0]["level"], "WARN");
+        assert_eq!(lines[0]["scopes"]["org-1"]["runners"], 3);
+        assert_eq!(lines[1]["RunnersRebuilt"], 3);
+        let lines = told(&Happening::Rebuilt(Box::default()));
+        assert_eq!(lines[0]["level"], "INFO");
+        assert_eq!(lines.len(), 1);
     }
 
     #[test]

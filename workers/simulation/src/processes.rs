@@ -10,7 +10,7 @@ use stoker_core::ids::ScopeKey;
 use stoker_core::time::Timestamp;
 
 use crate::history::History;
-use crate::world::Message;
+use crate::world::{Message, Queued};
 
 /// How many processes run at once.
 const PROCESSES: usize = 6;
@@ -64,7 +64,7 @@ impl History {
                 Vec::new()
             })
         } else {
-            let records = batch.iter().filter_map(|queued| queued.record()).collect();
+            let records = batch.iter().filter_map(Queued::record).collect();
             Box::pin(async move {
                 let left = Duration::from_secs(LAMBDA_LIVES);
                 let response = handler.invoked(SqsEvent { records }, left).await;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use serde_json::{Value, json};
 use stoker_admission::{Report, Source, Task};
-use stoker_aws::{ClientSettings, Clients, LambdaAdmission, S3Policies, S3Uploads};
+use stoker_aws::{ClientSettings, Clients, LambdaFunction, S3Policies, S3Uploads};
 use stoker_policy::artifact::PublicKeys;
 
 use super::{Deployment, Kind};
@@ -38,7 +38,7 @@ pub(super) async fn open(bucket: &str, prefix: &str, given: Option<PublicKeys>) 
 
 impl Place {
     pub(super) async fn admit(&self, task: &Task, function: &str) -> anyhow::Result<Report> {
-        let lambda = LambdaAdmission::load(function).await;
+        let lambda = LambdaFunction::load(function).await;
         let answer = lambda.invoke(&request(task)).await?;
         serde_json::from_value(answer).with_context(|| {
             format!(

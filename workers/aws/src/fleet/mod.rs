@@ -4,6 +4,7 @@
 //! token, which EC2 answers with the same fleet again; and instances carry the intent as a tag from
 //! their first moment, so that whoever lost the answer finds them before asking again.
 
+mod ours;
 mod refusal;
 mod request;
 pub mod tags;
@@ -17,7 +18,7 @@ use aws_sdk_ec2::operation::create_fleet::CreateFleetOutput;
 use aws_sdk_ec2::types::{Filter, Reservation};
 use stoker_core::ids::{Deployment, InstanceId};
 use stoker_core::intent::{Instance, Intent, Launched, Refusal};
-use stoker_core::ports::{Fleet, FleetError};
+use stoker_core::ports::{Fleet, FleetError, Ours};
 
 use crate::problem;
 
@@ -30,6 +31,7 @@ pub struct Ec2Fleet {
     client: Client,
     deployment: Deployment,
     unknown_believed_after: Duration,
+    page_size: Option<i32>,
 }
 
 impl Ec2Fleet {
@@ -39,7 +41,16 @@ impl Ec2Fleet {
             client,
             deployment,
             unknown_believed_after: UNKNOWN_BELIEVED_AFTER,
+            page_size: None,
         }
+    }
+
+    /// Reads the deployment's instances in pages of at most that many (5 to 1,000). Without it, a page is
+    /// what EC2 makes it.
+    #[must_use]
+    pub fn page_size(mut self, instances: i32) -> Self {
+        self.page_size = Some(instances);
+        self
     }
 
     /// How long after EC2 said for the first time that it does not know an instance it is asked once
@@ -148,6 +159,10 @@ impl Fleet for Ec2Fleet {
             }
         }
         Ok(launched)
+    }
+
+    async fn ours(&self) -> Result<Ours, FleetError> {
+        self.all_of_ours().await
     }
 
     async fn terminate(&self, instances: &[InstanceId]) -> Result<(), FleetError> {

@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use aws_sdk_ec2::types::{
     Instance, InstanceLifecycleType, InstanceStateName, InstanceType, RequestLaunchTemplateData,
+    Tag,
 };
 use stoker_aws::Ec2Fleet;
 use stoker_core::class::Capacity;
 use stoker_core::contract::Fixtures;
 use stoker_core::ids::{Deployment, InstanceId, IntentId};
 use stoker_core::intent::{FleetRequest, Intent, Launched};
-use stoker_core::ports::Fleet as _;
+use stoker_core::ports::{Fleet as _, Ours, OwnInstance};
+use stoker_core::situation::ScopeName;
 use stoker_core::time::Timestamp;
 
 use crate::{Aws, unique};
@@ -208,6 +210,78 @@ async fn what_an_intent_launched_is_found_in_every_state_and_by_its_own_deployme
 
     let stranger = Ec2Fleet::new(given.aws.clients.ec2.clone(), "stranger".parse().unwrap());
     assert_eq!(stranger.find(&intent).await.unwrap(), Launched::default());
+}
+
+#[tokio::test]
+async fn what_is_ours_is_shown_with_all_that_it_was_launched_for_and_nothing_else_is() {
+    let given = Given::new().await;
+    // The smallest pages that EC2 has.
+    let fleet = given.fleet().page_size(5);
+    assert_eq!(fleet.ours().await.unwrap(), Ours::default());
+    let spot = Intent {
+        scope_name: Some(ScopeName {
+            owner: "acme".to_owned(),
+            repository: Some("site".to_owned()),
+        }),
+        ..given.intent(Capacity::Spot, 7)
+    };
+    let launched = fleet.launch(&spot).await.unwrap();
+    let unnamed = given.intent(Capacity::OnDemand, 6);
+    let others = fleet.launch(&unnamed).await.unwrap();
+    fleet.terminate(&ids(&others)[..2]).await.unwrap();
+    let stranger = Ec2Fleet::new(given.aws.clients.ec2.clone(), "stranger".parse().unwrap());
+    stranger
+        .launch(&given.intent(Capacity::Spot, 1))
+        .await
+        .unwrap();
+
+    let ours = fleet.ours().await.unwrap();
+    assert!(ours.unreadable.is_empty(), "{ours:?}");
+    let shown: BTreeMap<InstanceId, OwnInstance> = ours
+        .instances
+        .into_iter()
+        .map(|own| (own.id.clone(), own))
+        .collect();
+    let expected: BTreeSet<InstanceId> = [ids(&launched), ids(&others)[2..].to_vec()]
+        .concat()
+        .into_iter()
+        .collect();
+    assert_eq!(shown.keys().cloned().collect::<BTreeSet<_>>(), expected);
+    for (id, own) in &shown {
+        let of_spot = ids(&launched).contains(id);
+        let intent = if of_spot { &spot } else { &unnamed };
+        assert_eq!(own.scope_name, intent.scope_name);
+        assert_eq!((own.scope, &own.intent), (intent.scope, &intent.id));
+        assert_eq!(own.class, intent.request.class);
+        assert_eq!(own.capacity, intent.request.capacity);
+        assert_eq!(own.instance_type, "t3.micro");
+        assert!(own.launched_at > Timestamp(1_700_000_000));
+    }
+}
+
+#[tokio::test]
+async fn an_instance_that_lost_its_tags_is_told_of_and_left_out() {
+    let given = Given::new().await;
+    let fleet = given.fleet();
+    let launched = fleet
+        .launch(&given.intent(Capacity::Spot, 2))
+        .await
+        .unwrap();
+    let bare = ids(&launched)[0].clone();
+    given
+        .aws
+        .clients
+        .ec2
+        .delete_tags()
+        .resources(bare.as_str())
+        .tags(Tag::builder().key("stoker:scope").build())
+        .send()
+        .await
+        .unwrap();
+    let ours = fleet.ours().await.unwrap();
+    assert_eq!(ours.instances.len(), 1);
+    assert_eq!(ours.unreadable[0].id, bare.as_str());
+    assert!(ours.unreadable[0].problem.contains("stoker:scope"));
 }
 
 #[tokio::test]

@@ -1,9 +1,11 @@
 //! One round of load → decide → save intents → act → save outcomes: its beginning, and what an act that
 //! died left behind. What follows a decision is in `launching`.
 
+use futures::future::{BoxFuture, FutureExt as _};
+use futures::stream::{self, StreamExt as _};
 use stoker_intake::InstallationId;
 
-use super::configure::Has;
+use super::configure::{Has, REGISTERED_AT_ONCE};
 use super::{CONFLICTS_BORNE, Control, ControlError};
 use crate::happening::Happening;
 use crate::ids::ScopeKey;
@@ -64,7 +66,10 @@ impl Control {
     /// If the ledger did not answer: the request is to be delivered again.
     pub async fn act(&self, scope: ScopeKey, trigger: Trigger) -> Result<Acted, ControlError> {
         let mut again = Again::default();
-        let mut state = self.ports.ledger.scope(scope).await?;
+        let state = self.ports.ledger.scope(scope).await?;
+        let Some(mut state) = self.before_its_first_decision(scope, state).await? else {
+            return Ok(Again::after(SOON).acted());
+        };
         if was_left_behind(&state) {
             again.join(self.recover(scope, state).await?);
             state = self.ports.ledger.scope(scope).await?;
@@ -122,11 +127,11 @@ impl Control {
             self.ports.ledger.scope(scope).await?
         };
         let retiring = |runner: &&Runner| runner.phase == RunnerPhase::Retiring;
+        let mut ending = Vec::new();
         for runner in state.runners.iter().filter(retiring) {
-            if !self.terminate(runner).await? {
-                again.join(Again::after(SOON));
-            }
+            ending.push(self.terminate(runner).boxed());
         }
+        again.join(all_done(ending).await?);
         let lacking = |runner: &&Runner| runner.lacks_configuration();
         let launching: Vec<Runner> = state.runners.iter().filter(lacking).cloned().collect();
         if !launching.is_empty() {
@@ -137,7 +142,7 @@ impl Control {
     }
 
     /// Runners whose instances have no configuration, or may have none, left by an act that died: they get
-    /// one while they are young enough to wait for it, and while there is a job that could use it.
+    /// one while they are young enough to wait for it, and while any job of the scope is left.
     async fn take_over(
         &self,
         target: Option<&RegistrationTarget>,
@@ -148,11 +153,10 @@ impl Control {
             target.is_some() && runner.launched_at.age(now) <= self.operation.boot_time / 2
         };
         let (young, old): (Vec<Runner>, Vec<Runner>) = launching.into_iter().partition(waits);
-        self.let_all_go(target, &old).await?;
+        let mut again = self.let_all_go(target, &old).await?;
         let Some(target) = target else {
-            return Ok(Again::default());
+            return Ok(again);
         };
-        let mut again = Again::default();
         let wanted = u32::try_from(young.len()).unwrap_or(u32::MAX);
         let granted = self.reserve_registrations(wanted).await?;
         if granted < wanted {
@@ -182,19 +186,30 @@ impl Control {
         &self,
         target: Option<&RegistrationTarget>,
         old: &[Runner],
-    ) -> Result<(), ControlError> {
+    ) -> Result<Again, ControlError> {
+        let mut going = Vec::new();
         for runner in old {
-            // Where no job is left that would say, it is with the runner.
-            let its_own = runner.scope_name.clone().map(|scope| RegistrationTarget {
-                scope,
-                installation: None,
-            });
-            match target.or(its_own.as_ref()) {
-                Some(target) => self.let_go(target, runner, Has::Perhaps).await?,
-                None => self.give_up(runner, &[RunnerPhase::Launching]).await?,
-            }
+            going.push(self.let_one_go(target, runner).boxed());
         }
-        Ok(())
+        all_done(going).await
+    }
+
+    /// Whether nobody need look after it any more.
+    async fn let_one_go(
+        &self,
+        target: Option<&RegistrationTarget>,
+        runner: &Runner,
+    ) -> Result<bool, ControlError> {
+        // Where no job is left that would say, it is with the runner.
+        let its_own = runner.scope_name.clone().map(|scope| RegistrationTarget {
+            scope,
+            installation: None,
+        });
+        match target.or(its_own.as_ref()) {
+            Some(target) => self.let_go(target, runner, Has::Perhaps).await?,
+            None => self.give_up(runner, &[RunnerPhase::Launching]).await?,
+        }
+        Ok(self.still_ours(runner).await?.is_none())
     }
 
     /// What a launch without an outcome has come to. Its instances are looked for by their tag; unless
@@ -225,6 +240,23 @@ impl Control {
         }
         Ok(repeated)
     }
+}
+
+/// Does all of it, several at once. What is not done (false) is to be tried again soon.
+async fn all_done(
+    work: Vec<BoxFuture<'_, Result<bool, ControlError>>>,
+) -> Result<Again, ControlError> {
+    let mut done = stream::iter(work).buffer_unordered(REGISTERED_AT_ONCE);
+    let mut again = Again::default();
+    let mut failed = None;
+    while let Some(one) = done.next().await {
+        match one {
+            Ok(true) => {}
+            Ok(false) => again.join(Again::after(SOON)),
+            Err(error) => failed = Some(error),
+        }
+    }
+    failed.map_or(Ok(again), Err)
 }
 
 /// Whether an act that died left something to take up.

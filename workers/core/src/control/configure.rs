@@ -10,7 +10,6 @@ use super::{CONFLICTS_BORNE, Control, ControlError};
 use crate::boot::{InstanceConfiguration, Registration};
 use crate::happening::Happening;
 use crate::ids::InstanceId;
-use crate::limits::RunnerMode;
 use crate::ports::{
     GitHubError, GitHubFault, LedgerError, RegistrationTarget, Removed, RunnerSpec,
 };
@@ -20,7 +19,7 @@ use crate::time::Timestamp;
 /// How many runners are registered at once: enough for the 180 a minute that GitHub allows an App
 /// (JIT costs 5 of 900 points), and, where it sets no limit, for thousands; few enough for its limit of 100
 /// requests at once.
-const REGISTERED_AT_ONCE: usize = 50;
+pub(super) const REGISTERED_AT_ONCE: usize = 50;
 
 /// What became of one runner.
 enum Configured {
@@ -142,6 +141,10 @@ impl Control {
                 Ok(Configured::Done)
             }
             Err(error) => {
+                // What is there may be another act's by now.
+                if self.still_ours(runner).await?.is_none() {
+                    return Ok(Configured::Overtaken);
+                }
                 // An act before this one may have written it.
                 let has = if error.may_be_done || runner.attempt > 0 {
                     // What is there must not be read.
@@ -179,14 +182,17 @@ impl Control {
         runner: &Runner,
         has: Has,
     ) -> Result<(), ControlError> {
+        if self.still_ours(runner).await?.is_none() {
+            return Ok(());
+        }
         self.give_up(runner, &[RunnerPhase::Launching]).await?;
-        let is_released = match (runner.mode, has) {
+        let is_released = match (runner.mode.registers_by_token(), has) {
             // Also where the above was all: what may be registered for it is taken away. What can't be now,
             // GitHub sweeps within a day, since it never connects.
-            (RunnerMode::Ephemeral, _) => self.is_released(target, runner).await?,
-            (RunnerMode::Persistent, Has::Nothing) => true,
+            (false, _) => self.is_released(target, runner).await?,
+            (true, Has::Nothing) => true,
             // A registration token is good for an hour: who has read it can't be stopped.
-            (RunnerMode::Persistent, Has::Perhaps) => {
+            (true, Has::Perhaps) => {
                 self.leave_alone(runner).await?;
                 false
             }
@@ -200,17 +206,19 @@ impl Control {
     /// A runner that may have its configuration: no act looks after it any more. It is supply while it may
     /// boot, and what never registers is scaled down.
     async fn leave_alone(&self, runner: &Runner) -> Result<(), ControlError> {
+        let ours = self.still_ours(runner).await?;
+        let Some(known) = ours.filter(|known| known.phase == RunnerPhase::Booting) else {
+            return Ok(());
+        };
         self.forget_configuration(&runner.instance).await;
+        self.confirm_configured(known).await
+    }
+
+    /// A runner as the ledger has it, if nobody else has taken it over, and nobody knows yet that it has its
+    /// configuration.
+    pub(super) async fn still_ours(&self, runner: &Runner) -> Result<Option<Runner>, ControlError> {
         let known = self.ports.ledger.runner(&runner.instance).await?;
-        let ours = known.filter(|known| {
-            known.attempt == runner.attempt
-                && known.phase == RunnerPhase::Booting
-                && known.lacks_configuration()
-        });
-        match ours {
-            Some(known) => self.confirm_configured(known).await,
-            None => Ok(()),
-        }
+        Ok(known.filter(|known| known.attempt == runner.attempt && known.lacks_configuration()))
     }
 
     /// Registers a runner with GitHub.
@@ -227,7 +235,7 @@ impl Control {
         let spec = RunnerSpec {
             name: runner.name.clone(),
             labels: labels.clone(),
-            runner_group: self.operation.runner_group,
+            runner_group: self.operation.runner_group.clone(),
             mode: runner.mode,
         };
         let registered = self.register(target, runner, &spec).await?;
@@ -235,7 +243,8 @@ impl Control {
             name: runner.name.clone(),
             url: self.ports.github.page(&target.scope),
             labels,
-            runner_group: self.operation.runner_group,
+            runner_group: self.operation.runner_group.clone(),
+            ephemeral: runner.mode.serves_one_job(),
             registration,
         }))
     }
@@ -254,7 +263,7 @@ impl Control {
             Err(error) => error,
         };
         let may_be_there = matches!(error.fault, GitHubFault::Conflict | GitHubFault::Unknown)
-            && spec.mode == RunnerMode::Ephemeral;
+            && !spec.mode.registers_by_token();
         if !may_be_there {
             return Ok(Err(Unregistered::of(&error)));
         }
@@ -277,10 +286,7 @@ impl Control {
             Ok(Some(found)) => found,
             Err(error) => return Ok(Err(Unregistered::of(&error))),
         };
-        let known = self.ports.ledger.runner(&runner.instance).await?;
-        let ours =
-            known.filter(|known| known.attempt == runner.attempt && known.lacks_configuration());
-        let Some(known) = ours else {
+        let Some(known) = self.still_ours(runner).await? else {
             return Ok(Err(Unregistered::Overtaken));
         };
         if (found.online || found.busy) && known.phase == RunnerPhase::Booting {
@@ -354,13 +360,8 @@ impl Control {
     ) -> Result<(), ControlError> {
         let mut borne = 0;
         loop {
-            let known = self.ports.ledger.runner(&runner.instance).await?;
-            let ours = known.filter(|known| {
-                known.attempt == runner.attempt
-                    && phases.contains(&known.phase)
-                    && known.lacks_configuration()
-            });
-            let Some(known) = ours else {
+            let ours = self.still_ours(runner).await?;
+            let Some(known) = ours.filter(|known| phases.contains(&known.phase)) else {
                 return Ok(());
             };
             match self

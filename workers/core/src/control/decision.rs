@@ -6,7 +6,7 @@ use crate::ids::{DecisionId, IntentId, ScopeKey};
 use crate::intent::{FleetRequest, Intent};
 use crate::journal::Considered;
 use crate::plan::{DecidedBy, Launch, PolicyLevel, Proposal};
-use crate::situation::Situation;
+use crate::situation::{Situation, counts_until};
 
 use super::reasons;
 
@@ -74,7 +74,8 @@ impl Decided<'_> {
         let deferred = deferred.filter_map(|deferral| deferral.retry_after);
         let cut = reasons::cut(self.granted, self.situation);
         let cut = cut.filter_map(|deferral| deferral.retry_after);
-        deferred.chain(cut).min()
+        let overlooked = counts_until(self.situation);
+        deferred.chain(cut).chain(overlooked).min()
     }
 
     /// As it is written down.

@@ -23,12 +23,28 @@ pub enum Folded {
     NotOurs,
 }
 
+/// What hearing of an event came to.
+pub(super) struct Heard {
+    pub(super) folded: Folded,
+    /// The act that is to be asked for; none: nothing can follow from it.
+    pub(super) request: Option<ActRequest>,
+}
+
 impl Control {
     /// Folds an event, and asks for an act if anything may follow from it.
     ///
     /// # Errors
     /// If it may not have been written down: the message is to be delivered again.
     pub async fn fold(&self, event: &JobEvent) -> Result<Folded, ControlError> {
+        let heard = self.hear(event).await?;
+        if let Some(request) = &heard.request {
+            self.ports.acts.ask(request).await?;
+        }
+        Ok(heard.folded)
+    }
+
+    /// Folds an event, and asks for nothing.
+    pub(super) async fn hear(&self, event: &JobEvent) -> Result<Heard, ControlError> {
         let scope = job::scope_of(event, self.operation.level);
         let key = job::key_of(event);
         // The end of a job that is in the ledger is heard even if its class is configured no more.
@@ -40,7 +56,10 @@ impl Control {
                 job: key,
                 reason,
             });
-            return Ok(Folded::NotOurs);
+            return Ok(Heard {
+                folded: Folded::NotOurs,
+                request: None,
+            });
         }
         let (job, new) = self.fold_job(event, scope).await?;
         if new {
@@ -77,30 +96,27 @@ impl Control {
         // Also when nothing was new: the request of the first time may have been lost, and an act that
         // finds nothing to do is cheap. Nothing follows from the end of a job that nobody waited for.
         let first_heard = new && job.revision == 0;
-        if event.is_work() || instance.is_some() || !first_heard {
-            self.ports
-                .acts
-                .ask(&ActRequest {
-                    scope: job.scope,
-                    folded: format!(
-                        "{}-{}-{}",
-                        event.delivery,
-                        event.action.as_str(),
-                        job.revision
-                    ),
-                    trigger: Trigger::Jobs,
-                })
-                .await?;
-        }
-        Ok(if new {
+        let follows = event.is_work() || instance.is_some() || !first_heard;
+        let request = follows.then(|| ActRequest {
+            scope: job.scope,
+            folded: format!(
+                "{}-{}-{}",
+                event.delivery,
+                event.action.as_str(),
+                job.revision
+            ),
+            trigger: Trigger::Jobs,
+        });
+        let folded = if new {
             Folded::New(job.scope)
         } else {
             Folded::Known(job.scope)
-        })
+        };
+        Ok(Heard { folded, request })
     }
 
     /// Why no runner of ours could take the event's job; none: one could, or the event does not tell.
-    fn not_ours(&self, event: &JobEvent) -> Option<String> {
+    pub(super) fn not_ours(&self, event: &JobEvent) -> Option<String> {
         let labels = event.labels.as_deref()?;
         let ours = !self.operation.classes.fitting(labels).is_empty()
             || event

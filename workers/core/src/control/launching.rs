@@ -117,13 +117,15 @@ impl Control {
             }
         };
         let (configured, fallen_back) = join(configured, fallen_back).await;
+        // Last, since runners are waited for, books and reasons are not; and whatever became of those: how
+        // the launches went is known to nobody else.
+        let finished = self.finish(decided, state, intents, &answers).await;
         let mut again = configured?;
         again.join(fallen_back?);
+        finished?;
         if answers.iter().any(|answer| answer.launched.is_none()) {
             again.join(Again::after(SOON / 2));
         }
-        // Last: runners are waited for, books and reasons are not.
-        self.finish(decided, state, intents, &answers).await?;
         Ok(again)
     }
 

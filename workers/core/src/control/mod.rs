@@ -1,6 +1,6 @@
 //! What acts: small, with no rules of its own. Its entries: [`Control::fold`] for an event of a job and
-//! [`Control::fold_instance`] for one of an instance, [`Control::act`] for a scope, and [`Control::tick`]
-//! for all that is due.
+//! [`Control::fold_instance`] for one of an instance, [`Control::act`] for a scope, [`Control::tick`]
+//! for all that is due, and [`Control::rebuild`] for a ledger that was lost.
 
 mod act;
 mod book;
@@ -9,6 +9,7 @@ mod decision;
 mod fold;
 mod launching;
 mod reasons;
+mod rebuild;
 mod sharing;
 mod tick;
 mod verify;
@@ -17,18 +18,19 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use stoker_intake::RepositoryId;
+use stoker_intake::{AllowList, RepositoryId};
 use thiserror::Error;
 
 pub use act::Acted;
 pub use fold::Folded;
+pub use rebuild::{Origin, Rebuilt, RebuiltScope};
 pub use tick::Ticked;
 
 use crate::happening::Happening;
 use crate::limits::Operation;
 use crate::ports::{
-    ActQueue, ActQueueError, Clock, Configurations, Fleet, GitHub, Ledger, LedgerError, Reporter,
-    ScaleUpDecider,
+    ActQueue, ActQueueError, Clock, Configurations, Fleet, FleetError, GitHub, Ledger, LedgerError,
+    Reporter, ScaleUpDecider,
 };
 use crate::time::Timestamp;
 
@@ -62,6 +64,9 @@ pub enum ControlError {
     /// The act could not be asked for.
     #[error(transparent)]
     ActQueue(#[from] ActQueueError),
+    /// EC2 did not say which instances there are.
+    #[error(transparent)]
+    Fleet(#[from] FleetError),
 }
 
 /// The control plane of one deployment.
@@ -73,6 +78,8 @@ pub struct Control {
     turns: Arc<AtomicU64>,
     /// The repositories whose names this process has noted.
     named: Arc<Mutex<HashMap<String, RepositoryId>>>,
+    /// Whose jobs are taken up by a rebuild: the edge's list, which no webhook passes that is not on it.
+    allow_list: Arc<AllowList>,
 }
 
 /// How often a write that met another writer is tried again before the message goes back to its
@@ -88,6 +95,16 @@ impl Control {
             actor: 0,
             turns: Arc::default(),
             named: Arc::default(),
+            allow_list: Arc::new(AllowList::all()),
+        }
+    }
+
+    /// Takes up only jobs of these repositories when a lost ledger is rebuilt: the list that the edge has.
+    #[must_use]
+    pub fn admitting(self, allow_list: AllowList) -> Self {
+        Self {
+            allow_list: Arc::new(allow_list),
+            ..self
         }
     }
 

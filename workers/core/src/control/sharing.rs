@@ -1,12 +1,13 @@
 //! What all acts of the deployment share: GitHub's patience, and the deployment's maximum of runners.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{Control, ControlError};
 use crate::budget::{Budget, Census};
 use crate::ids::ScopeKey;
-use crate::limits::RunnerMode;
 use crate::ports::{LedgerError, ScopeState, SharedItem};
 use crate::situation::{Room, there};
 use crate::time::Timestamp;
@@ -28,13 +29,10 @@ impl Control {
         let runners = self.note_there(scope, state).await?;
         Ok(Room {
             runners,
-            registrations: match self.operation.mode {
-                RunnerMode::Ephemeral => budget.registrations_left(rates, now),
+            registrations: match budget.registrations_left(rates, now) {
                 // One token serves any number of runners for an hour.
-                RunnerMode::Persistent => match budget.registrations_left(rates, now) {
-                    0 => 0,
-                    _ => u32::MAX,
-                },
+                1.. if self.operation.mode.registers_by_token() => u32::MAX,
+                left => left,
             },
             registrations_reset: budget.frees(rates, now),
         })
@@ -53,6 +51,22 @@ impl Control {
         self.change_shared(SharedItem::Census, |census: &mut Census| {
             census.note(scope, state.version, there, now);
             census.left(scope, there, maximum, now)
+        })
+        .await
+    }
+
+    /// Notes how many runners scopes have of which no act has noted any, as EC2 shows them.
+    pub(super) async fn note_found(
+        &self,
+        found: &BTreeMap<ScopeKey, u32>,
+    ) -> Result<(), ControlError> {
+        if self.operation.deployment_maximum.is_none() || found.is_empty() {
+            return Ok(());
+        }
+        self.change_shared(SharedItem::Census, |census: &mut Census| {
+            for (scope, there) in found {
+                census.note_found(*scope, *there);
+            }
         })
         .await
     }
@@ -81,7 +95,7 @@ impl Control {
     /// Reserves registrations with GitHub: as many as there are left.
     pub(super) async fn reserve_registrations(&self, wanted: u32) -> Result<u32, ControlError> {
         let now = self.now();
-        let one_token = self.operation.mode == RunnerMode::Persistent;
+        let one_token = self.operation.mode.registers_by_token();
         let calls = if one_token { wanted.min(1) } else { wanted };
         let granted = self
             .change_shared(SharedItem::Budget, |budget: &mut Budget| {
@@ -103,7 +117,7 @@ impl Control {
         .await
     }
 
-    async fn read_shared<T: Default + DeserializeOwned>(
+    pub(super) async fn read_shared<T: Default + DeserializeOwned>(
         &self,
         item: SharedItem,
     ) -> Result<(T, u64), ControlError> {
@@ -117,7 +131,7 @@ impl Control {
     }
 
     /// Reads, changes, and writes what has changed; again if somebody else wrote meanwhile.
-    async fn change_shared<T, R>(
+    pub(super) async fn change_shared<T, R>(
         &self,
         item: SharedItem,
         change: impl Fn(&mut T) -> R,

@@ -6,6 +6,7 @@ use futures::future::FutureExt as _;
 use futures::stream::{self, StreamExt as _};
 
 use super::{Control, ControlError};
+use crate::happening::Happening;
 use crate::ids::ScopeKey;
 use crate::ports::{ActRequest, Due};
 use crate::situation::Trigger;
@@ -26,11 +27,25 @@ pub struct Ticked {
 
 impl Control {
     /// Asks for acts on the scopes that are due: what could not be done in time, what is deferred until now,
-    /// and what an act that died left.
+    /// and what an act that died left. Then a ledger that was lost is rebuilt: nothing was launched for its
+    /// scopes before, since their first act sees to that as well.
     ///
     /// # Errors
     /// If the ledger or the queue did not answer: what was not asked for stays due.
     pub async fn tick(&self) -> Result<Ticked, ControlError> {
+        let ticked = self.ask_for_all_due().await;
+        if let Err(error) = self.look_around().await {
+            self.report(&Happening::Trouble {
+                scope: None,
+                problem: format!(
+                    "whether the ledger lacks runners that there are is not known: {error}; the next tick looks"
+                ),
+            });
+        }
+        ticked
+    }
+
+    async fn ask_for_all_due(&self) -> Result<Ticked, ControlError> {
         let now = self.now();
         let mut by_scope: BTreeMap<ScopeKey, Vec<Due>> = BTreeMap::new();
         for due in self.ports.ledger.due(now, DUE_AT_ONCE).await? {

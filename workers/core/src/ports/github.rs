@@ -1,7 +1,7 @@
 //! GitHub, as far as scaling needs it.
 
 use async_trait::async_trait;
-use stoker_intake::{InstallationId, JobId};
+use stoker_intake::{InstallationId, JobEvent, JobId};
 use thiserror::Error;
 
 use crate::boot::Registration;
@@ -25,8 +25,8 @@ pub struct RunnerSpec {
     pub name: String,
     /// Its labels.
     pub labels: Vec<String>,
-    /// Its group; repository runners have none.
-    pub runner_group: u64,
+    /// The name of its group; none: the default one, which is all that repository runners have.
+    pub runner_group: Option<String>,
     /// How long it serves.
     pub mode: RunnerMode,
 }
@@ -100,6 +100,28 @@ pub enum Removed {
     Busy,
 }
 
+/// An account on which the App is installed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstalledAccount {
+    /// Its login, as GitHub writes it.
+    pub login: String,
+    /// The installation.
+    pub installation: InstallationId,
+}
+
+/// The jobs of a target that wait or run, as far as GitHub could be asked.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LiveJobs {
+    /// Each as the event that would tell of it: `queued`, or `in_progress` with its runner.
+    pub events: Vec<JobEvent>,
+    /// How many repositories GitHub was asked about.
+    pub repositories: usize,
+    /// How many it was not asked about, because there are too many: those that were pushed to longest ago.
+    pub not_asked: usize,
+    /// What could not be asked or read, each with the repository: its jobs are missing, or some of them.
+    pub problems: Vec<String>,
+}
+
 /// GitHub, as far as scaling up needs it.
 #[async_trait]
 pub trait GitHub: Send + Sync {
@@ -125,6 +147,22 @@ pub trait GitHub: Send + Sync {
         target: &RegistrationTarget,
         name: &str,
     ) -> Result<Option<RegisteredRunner>, GitHubError>;
+
+    /// All runners that are registered with the target, others' included.
+    async fn runners(
+        &self,
+        target: &RegistrationTarget,
+    ) -> Result<Vec<RegisteredRunner>, GitHubError>;
+
+    /// The jobs that wait or run in the repository, or in the repositories of the account that the App may
+    /// see.
+    ///
+    /// # Errors
+    /// If nothing could be found out. What could not be of one repository is among the answer's problems.
+    async fn live_jobs(&self, target: &RegistrationTarget) -> Result<LiveJobs, GitHubError>;
+
+    /// The accounts on which the App is installed.
+    async fn accounts(&self) -> Result<Vec<InstalledAccount>, GitHubError>;
 
     /// Removes a runner, unless it runs a job.
     async fn remove(&self, target: &RegistrationTarget, id: u64) -> Result<Removed, GitHubError>;

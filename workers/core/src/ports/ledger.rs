@@ -67,8 +67,8 @@ pub enum SharedItem {
     Budget,
     /// A [`crate::budget::Census`].
     Census,
-    /// A [`crate::control::Origin`]: written once in a ledger's life. Without it nobody knows yet whether
-    /// there are runners that an earlier ledger knew.
+    /// A [`crate::control::Origin`]: until it is confirmed nobody knows whether there are runners that an
+    /// earlier ledger knew.
     Origin,
 }
 

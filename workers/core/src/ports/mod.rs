@@ -16,13 +16,15 @@ use crate::plan::{Proposal, ScaleDownPlan};
 use crate::situation::{Situation, Trigger};
 use crate::time::Timestamp;
 
+mod fleet;
 mod github;
 mod ledger;
 mod policies;
 
+pub use fleet::{Ours, OwnInstance, UnreadableInstance};
 pub use github::{
-    GitHub, GitHubError, GitHubFault, JobLookup, RegisteredRunner, RegistrationTarget, Removed,
-    RunnerSpec,
+    GitHub, GitHubError, GitHubFault, InstalledAccount, JobLookup, LiveJobs, RegisteredRunner,
+    RegistrationTarget, Removed, RunnerSpec,
 };
 pub use ledger::{
     BOOKED_AT_ONCE, DecidedScope, Due, Ledger, LedgerError, ScopeSeen, ScopeState, Settlement,
@@ -98,6 +100,10 @@ pub trait Fleet: Send + Sync {
 
     /// The instances that carry an intent's tag, in every state.
     async fn find(&self, intent: &Intent) -> Result<Launched, FleetError>;
+
+    /// All instances of the deployment that are there or on their way, by their tags: what a lost ledger is
+    /// rebuilt from. EC2 shows new ones late.
+    async fn ours(&self) -> Result<Ours, FleetError>;
 
     /// Terminates instances; those that are gone already are no error.
     async fn terminate(&self, instances: &[InstanceId]) -> Result<(), FleetError>;

@@ -4,7 +4,7 @@
 //! job that it could take may be offline, or in a group that does not admit the job's repository: after a
 //! while it counts for jobs no more, so that the job may get another.
 
-use super::{LabelSet, PendingJob, PhaseFacts, RunnerFacts};
+use super::{LabelSet, PendingJob, PhaseFacts, RunnerFacts, Situation};
 
 /// For how long an idle runner counts for a job that it could take and does not, in seconds: GitHub
 /// assigns a job within seconds.
@@ -35,15 +35,23 @@ pub(super) fn overlook(runners: &mut [RunnerFacts], pending: &[PendingJob], sets
     }
 }
 
-/// In how many seconds an idle runner that counts for a waiting job now will not any more; none: there is
-/// none.
-pub fn counts_until(runners: &[RunnerFacts], pending: &[PendingJob]) -> Option<u32> {
-    let idle = runners
+/// In how many seconds the first idle runner that counts for a waiting job now will not any more; none: none
+/// counts for one.
+pub fn counts_until(situation: &Situation) -> Option<u32> {
+    let idle = situation
+        .runners
         .iter()
         .filter(|runner| runner.phase == PhaseFacts::Idle);
-    let since = idle.map(|runner| runner.in_phase).max()?;
-    let waited = pending.iter().map(|job| job.waited).max()?;
-    // One second more: it counts for that long.
-    let left = COUNTS_FOR.saturating_sub(since.min(waited));
-    (left > 0).then_some(left + 1)
+    idle.flat_map(|runner| {
+        let could_take = |job: &&PendingJob| {
+            let set = situation.label_sets.get(job.labels);
+            set.is_some_and(|set| set.fits.contains(&runner.class))
+        };
+        let jobs = situation.pending.iter().filter(could_take);
+        jobs.map(|job| runner.in_phase.min(job.waited))
+    })
+    .filter(|beside| *beside <= COUNTS_FOR)
+    .max()
+    // It counts for that long, and not a second longer.
+    .map(|beside| COUNTS_FOR - beside + 1)
 }

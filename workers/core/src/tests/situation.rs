@@ -168,14 +168,22 @@ fn an_idle_runner_that_does_not_take_a_job_stops_counting_for_it_and_no_job_gets
         [Unknown, Unknown, Idle]
     );
     // Somebody looks when that time is over.
-    let state = ScopeState {
-        jobs: waiting(60),
-        runners: vec![runner(0, RunnerPhase::Idle, 500)],
-        ..ScopeState::default()
+    let looked_at = |waited: u64, idle: &[u64]| {
+        let state = ScopeState {
+            jobs: waiting(waited),
+            runners: (0..)
+                .zip(idle)
+                .map(|(n, age)| runner(n, RunnerPhase::Idle, *age))
+                .collect(),
+            ..ScopeState::default()
+        };
+        counts_until(&of(&state, 10))
     };
-    let situation = of(&state, 10);
-    let left = counts_until(&situation.runners, &situation.pending);
-    assert_eq!(left, Some(COUNTS_FOR - 60 + 1));
+    assert_eq!(looked_at(60, &[500]), Some(COUNTS_FOR - 60 + 1));
+    // Also where another is overlooked already.
+    assert_eq!(looked_at(500, &[500, 20]), Some(COUNTS_FOR - 20 + 1));
+    assert_eq!(looked_at(500, &[500]), None);
+    assert_eq!(looked_at(500, &[]), None);
 }
 
 #[test]

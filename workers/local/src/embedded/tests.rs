@@ -88,7 +88,7 @@ fn settings(data: Option<PathBuf>) -> EmbeddedSettings {
             deployment,
             level: RunnerLevel::Organization,
             mode: RunnerMode::Ephemeral,
-            runner_group: 1,
+            runner_group: None,
             classes: Classes::from_json(classes).unwrap(),
             scope_maximum: 2,
             boot_time: BOOT_TIME,

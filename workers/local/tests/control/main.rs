@@ -6,6 +6,7 @@
 
 mod launching;
 mod left;
+mod rebuild;
 mod world;
 
 use stoker_core::control::{Acted, Folded};

@@ -10,10 +10,11 @@ use stoker_core::control::{Acted, Control, Ports};
 use stoker_core::ids::{
     Deployment, InstanceId, IntentId, JobKey, PolicyGeneration, RunnerNames, ScopeKey,
 };
-use stoker_core::intent::Instance;
+use stoker_core::intent::{Instance, Intent};
 use stoker_core::limits::{BOOT_TIME, Guards, JOBS_SHOWN, Operation, RunnerLevel, RunnerMode};
 use stoker_core::ports::{
-    ActRequest, Clock as _, GitHubFault, Ledger, RegisteredRunner, ScopeState,
+    ActRequest, Clock as _, GitHubFault, InstalledAccount, Ledger, LiveJobs, Ours,
+    RegisteredRunner, ScopeState,
 };
 use stoker_core::situation::Trigger;
 use stoker_core::time::Timestamp;
@@ -40,6 +41,14 @@ pub(crate) struct FleetState {
     /// How many configurations were written when each of it was asked for.
     pub(crate) configured_before: Vec<usize>,
     pub(crate) terminated: BTreeSet<InstanceId>,
+    /// What EC2 shows besides what was launched here.
+    pub(crate) others: Ours,
+    /// It does not say which instances there are.
+    pub(crate) hides: bool,
+    /// The launches, by their intents' ids.
+    pub(crate) intents: HashMap<IntentId, Intent>,
+    /// When each of them was made.
+    pub(crate) launched_at: HashMap<IntentId, Timestamp>,
 }
 
 /// What GitHub is told.
@@ -51,6 +60,14 @@ pub(crate) struct GitHubState {
     /// Who is registered.
     pub(crate) registered: Vec<RegisteredRunner>,
     pub(crate) asked: usize,
+    /// The jobs that wait or run.
+    pub(crate) live: LiveJobs,
+    /// It lists neither runners nor jobs.
+    pub(crate) lists_nothing: bool,
+    /// Where the App is installed.
+    pub(crate) accounts: Vec<InstalledAccount>,
+    /// How often jobs were listed.
+    pub(crate) listed: usize,
 }
 
 /// What the parameter store is told, and what is in it.
@@ -99,9 +116,18 @@ impl World {
 
     /// One that is run in another way.
     pub(crate) fn with(change: impl FnOnce(&mut Operation)) -> Self {
-        let fixtures = Fixtures::new(START, 1);
         let outside = Arc::new(Outside::default());
         *outside.now.lock().unwrap() = START.0;
+        Self::over(outside, change)
+    }
+
+    /// The same world after its ledger was lost, with a new one that is empty.
+    pub(crate) fn without_ledger(&self, change: impl FnOnce(&mut Operation)) -> Self {
+        Self::over(Arc::clone(&self.outside), change)
+    }
+
+    fn over(outside: Arc<Outside>, change: impl FnOnce(&mut Operation)) -> Self {
+        let fixtures = Fixtures::new(START, 1);
         let ledger = SqliteLedger::new(Database::in_memory().unwrap());
         let labels = fixtures.queued_event(1, 1).labels.unwrap();
         let classes = serde_json::json!([{
@@ -114,7 +140,7 @@ impl World {
             deployment,
             level: RunnerLevel::Organization,
             mode: RunnerMode::Ephemeral,
-            runner_group: 1,
+            runner_group: None,
             classes: Classes::from_json(&classes.to_string()).unwrap(),
             scope_maximum: 10,
             boot_time: BOOT_TIME,

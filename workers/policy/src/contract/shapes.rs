@@ -64,8 +64,8 @@ macro_rules! situation_into {
                 attributes: vec![text_attribute(
                     "runner-mode",
                     match from.mode {
-                        stoker_core::limits::RunnerMode::Ephemeral => "ephemeral",
-                        stoker_core::limits::RunnerMode::Persistent => "persistent",
+                        mode if mode.serves_one_job() => "ephemeral",
+                        _ => "persistent",
                     },
                 )],
             }

@@ -6,6 +6,7 @@ use stoker_core::class::Classes;
 use stoker_core::ids::{Deployment, RunnerNames};
 use stoker_core::limits::{BOOT_TIME, JOBS_SHOWN, Operation, RunnerLevel, RunnerMode};
 use stoker_github::Endpoints;
+use stoker_intake::AllowList;
 use stoker_lambda::policies;
 use stoker_lambda::reader::{Reader, SettingsError};
 use stoker_policy::{HostSettings, Trust};
@@ -15,6 +16,8 @@ use stoker_policy::{HostSettings, Trust};
 pub(crate) struct Settings {
     /// What the control plane goes by.
     pub(crate) operation: Operation,
+    /// Whose jobs are taken up when a lost ledger is rebuilt.
+    pub(crate) allow_list: AllowList,
     /// Who decides.
     pub(crate) policies: HostSettings,
     /// Whose word is taken for who decides.
@@ -39,6 +42,8 @@ pub(crate) struct Settings {
     pub(crate) journal_prefix: String,
     /// Where instances find their configurations: `/<prefix>/<deployment>/runners/…`.
     pub(crate) parameter_prefix: String,
+    /// How many configurations may be written a second.
+    pub(crate) parameter_writes: u32,
     /// The key that encrypts them; none: the account's own for SSM.
     pub(crate) kms_key: Option<String>,
     /// Which GitHub.
@@ -59,6 +64,9 @@ const MOST_SHOWN: usize = 20_000;
 /// A message that failed so often, over some six minutes, fails for a reason that does not pass by itself.
 const MOST_RECEIVES: u32 = 10;
 
+/// What SSM takes a second, unless the account has a higher throughput.
+const PARAMETER_WRITES: u32 = 40;
+
 /// A boot that takes longer than an hour is none.
 const LONGEST_BOOT: u32 = 3_600;
 
@@ -71,6 +79,7 @@ impl Settings {
         let mut reader = Reader::new(lookup);
         // Each is read before any is missed, so that all of them are listed.
         let operation = operation(&mut reader);
+        let allow_list = allow_list(&mut reader);
         let policies = policies::host(&mut reader);
         let deployment = operation.as_ref().map(|operation| &operation.deployment);
         let mode = policies.as_ref().map(|policies| policies.mode);
@@ -92,6 +101,13 @@ impl Settings {
         let parameter_prefix = reader
             .optional("PARAMETER_PREFIX")
             .unwrap_or_else(|| "stoker".to_owned());
+        let writes = "how many parameters may be written a second";
+        let parameter_writes = reader.number(
+            "PARAMETER_WRITES_A_SECOND",
+            1..=10_000,
+            Some(PARAMETER_WRITES),
+            writes,
+        );
         let kms_key = reader.optional("KMS_KEY_ID");
         let github = endpoints(&mut reader);
         let app_id_parameter = reader.required(
@@ -105,6 +121,7 @@ impl Settings {
         let settings = (|| {
             Some(Self {
                 operation: operation?,
+                allow_list: allow_list?,
                 policies: policies?,
                 trust: trust?,
                 policies_bucket: policies_bucket?,
@@ -117,6 +134,7 @@ impl Settings {
                 journal_bucket: journal_bucket?,
                 journal_prefix,
                 parameter_prefix,
+                parameter_writes: parameter_writes?,
                 kms_key,
                 github: github?,
                 app_id_parameter: app_id_parameter?,
@@ -149,11 +167,11 @@ fn operation<F: Fn(&str) -> Option<String>>(reader: &mut Reader<F>) -> Option<Op
         "RUNNER_MODE",
         &[
             ("ephemeral", RunnerMode::Ephemeral),
+            ("ephemeral-by-token", RunnerMode::EphemeralByToken),
             ("persistent", RunnerMode::Persistent),
         ],
     );
-    let group = "the number of the organisation's runner group";
-    let runner_group = reader.number("RUNNER_GROUP_ID", 1..=u64::MAX, Some(1), group);
+    let runner_group = reader.optional("RUNNER_GROUP");
     let classes = reader
         .required("RUNNER_CLASSES", "a JSON list of runner classes")
         .and_then(|json| reader.parsed("RUNNER_CLASSES", Classes::from_json(&json)));
@@ -178,7 +196,7 @@ fn operation<F: Fn(&str) -> Option<String>>(reader: &mut Reader<F>) -> Option<Op
         names: names?,
         level: level?,
         mode: mode?,
-        runner_group: runner_group?,
+        runner_group,
         classes: classes?,
         scope_maximum: scope_maximum?,
         boot_time: boot_time?,
@@ -188,6 +206,14 @@ fn operation<F: Fn(&str) -> Option<String>>(reader: &mut Reader<F>) -> Option<Op
         deployment_maximum: deployment_maximum?,
         spot_fallback,
     })
+}
+
+/// The edge's list: without it, all that the App sees is taken up.
+fn allow_list<F: Fn(&str) -> Option<String>>(reader: &mut Reader<F>) -> Option<AllowList> {
+    match reader.optional("REPOSITORY_ALLOW_LIST") {
+        None => Some(AllowList::all()),
+        Some(list) => reader.parsed("REPOSITORY_ALLOW_LIST", list.parse()),
+    }
 }
 
 fn act_queue_url<F: Fn(&str) -> Option<String>>(reader: &mut Reader<F>) -> Option<String> {
@@ -283,7 +309,7 @@ mod tests {
         let settings = read(&enough()).unwrap();
         assert_eq!(settings.operation.mode, RunnerMode::Ephemeral);
         assert_eq!(settings.operation.level, RunnerLevel::Organization);
-        assert_eq!(settings.operation.runner_group, 1);
+        assert_eq!(settings.operation.runner_group, None);
         assert_eq!(settings.operation.boot_time, BOOT_TIME);
         assert_eq!(settings.policies.mode, PolicyMode::Policies);
         assert_eq!(settings.policies.limits, SizeClass::Small.limits());
@@ -292,6 +318,7 @@ mod tests {
         assert_eq!(settings.policies_prefix, "");
         assert_eq!(settings.trust.revalidate, 15);
         assert_eq!(settings.operation.guards, Guards::default());
+        assert!(settings.allow_list.admits("acme", "site"));
         assert_eq!(settings.kms_key, None);
         let instance = "i-0a".parse().unwrap();
         assert_eq!(settings.operation.names.name(&instance), "stoker-ci-i-0a");
@@ -360,7 +387,6 @@ mod tests {
             ("MAX_SPEND_PER_DAY", "-5", "0 to"),
             ("MAX_SPEND_PER_HOUR", "NaN", "0 to"),
             ("MAX_SPEND_PER_MONTH", "ten", "0 to"),
-            ("RUNNER_GROUP_ID", "0", "runner group"),
             (
                 "RUNNER_CLASSES",
                 "[]",
@@ -369,6 +395,7 @@ mod tests {
             ("RUNNER_CLASSES", "{", "not a JSON list"),
             ("DEPLOYMENT", "My CI", "lower-case letters"),
             ("RUNNER_NAME_PREFIX", "a b", "runner name prefix"),
+            ("REPOSITORY_ALLOW_LIST", "a/b/c", "more than one slash"),
             ("ACT_QUEUE_URL", "https://sqs/1/act", "ends in `.fifo`"),
             ("GITHUB_API_URL", "http://github.example", "https://"),
             ("GITHUB_WEB_URL", "github.example", "not an https URL"),

@@ -27,10 +27,9 @@ impl Launching<'_> {
             }
             Limit::Registrations => {
                 return (
-                    format!(
-                        "GitHub lets {} more runners register now",
-                        headroom.registrations_left
-                    ),
+                    // Without the number, which is another with each decision: a reason that changes is
+                    // written down anew with every job.
+                    "GitHub lets no more runners register now".to_owned(),
                     Some(headroom.registrations_reset),
                 );
             }

@@ -12,9 +12,9 @@ use stoker_core::job::Job;
 use stoker_core::plan::{DecidedBy, Deferral, Launch, Plan, PolicyLevel, Proposal};
 use stoker_core::ports::{
     ActQueue, ActQueueError, ActRequest, Clock, ConfigurationError, Configurations, DecidedScope,
-    Due, Fleet, FleetError, GitHub, GitHubError, GitHubFault, JobLookup, Ledger, LedgerError,
-    RegisteredRunner, RegistrationTarget, Removed, Reporter, RunnerSpec, ScaleUpDecider,
-    ScopeState, Settlement, Shared, SharedItem,
+    Due, Fleet, FleetError, GitHub, GitHubError, GitHubFault, InstalledAccount, JobLookup, Ledger,
+    LedgerError, LiveJobs, Ours, OwnInstance, RegisteredRunner, RegistrationTarget, Removed,
+    Reporter, RunnerSpec, ScaleUpDecider, ScopeState, Settlement, Shared, SharedItem,
 };
 use stoker_core::runner::Runner;
 use stoker_core::situation::{PhaseFacts, ScopeName, Situation};
@@ -62,6 +62,9 @@ impl Fleet for Outside {
             code: code.to_owned(),
             message: "none left".to_owned(),
         });
+        let now = self.now();
+        fleet.intents.insert(intent.id.clone(), intent.clone());
+        fleet.launched_at.entry(intent.id.clone()).or_insert(now);
         let instances = fleet
             .launched
             .entry(intent.id.clone())
@@ -95,6 +98,34 @@ impl Fleet for Outside {
         })
     }
 
+    async fn ours(&self) -> Result<Ours, FleetError> {
+        let fleet = self.fleet.lock().unwrap();
+        if fleet.hides {
+            return Err(FleetError {
+                what: "show the deployment's instances".to_owned(),
+                problem: "no answer".to_owned(),
+            });
+        }
+        let mut ours = fleet.others.clone();
+        for (id, instances) in &fleet.launched {
+            let intent = &fleet.intents[id];
+            let there = |one: &&Instance| !one.gone && !fleet.terminated.contains(&one.id);
+            for instance in instances.iter().filter(there) {
+                ours.instances.push(OwnInstance {
+                    id: instance.id.clone(),
+                    instance_type: instance.instance_type.clone(),
+                    capacity: intent.request.capacity,
+                    launched_at: fleet.launched_at[id],
+                    scope: intent.scope,
+                    scope_name: intent.scope_name.clone(),
+                    class: intent.request.class.clone(),
+                    intent: id.clone(),
+                });
+            }
+        }
+        Ok(ours)
+    }
+
     async fn terminate(&self, instances: &[InstanceId]) -> Result<(), FleetError> {
         self.fleet
             .lock()
@@ -102,6 +133,14 @@ impl Fleet for Outside {
             .terminated
             .extend(instances.iter().cloned());
         Ok(())
+    }
+}
+
+fn no_list(what: &str) -> GitHubError {
+    GitHubError {
+        what: what.to_owned(),
+        problem: "no answer".to_owned(),
+        fault: GitHubFault::Unknown,
     }
 }
 
@@ -161,6 +200,31 @@ impl GitHub for Outside {
         let github = self.github.lock().unwrap();
         let mut all = github.registered.iter();
         Ok(all.find(|runner| runner.name == name).cloned())
+    }
+
+    async fn runners(&self, _: &RegistrationTarget) -> Result<Vec<RegisteredRunner>, GitHubError> {
+        let github = self.github.lock().unwrap();
+        if github.lists_nothing {
+            return Err(no_list("list the runners"));
+        }
+        Ok(github.registered.clone())
+    }
+
+    async fn live_jobs(&self, _: &RegistrationTarget) -> Result<LiveJobs, GitHubError> {
+        let mut github = self.github.lock().unwrap();
+        if github.lists_nothing {
+            return Err(no_list("list the jobs"));
+        }
+        github.listed += 1;
+        Ok(github.live.clone())
+    }
+
+    async fn accounts(&self) -> Result<Vec<InstalledAccount>, GitHubError> {
+        let github = self.github.lock().unwrap();
+        if github.lists_nothing {
+            return Err(no_list("list the accounts"));
+        }
+        Ok(github.accounts.clone())
     }
 
     async fn remove(&self, _: &RegistrationTarget, id: u64) -> Result<Removed, GitHubError> {

@@ -1,4 +1,4 @@
-//! Asks the admission Lambda to judge and publish, as an operator does.
+//! Invokes one of Stoker's Lambdas and waits for its answer, as an operator's commands do.
 
 use std::time::Duration;
 
@@ -13,13 +13,13 @@ use thiserror::Error;
 use crate::clients::CONNECT;
 use crate::problem;
 
-/// No Lambda runs for longer: compiling and trying many policies takes minutes, and who asked waits for
-/// the verdict.
+/// No Lambda runs for longer: compiling and trying many policies takes minutes, and so does asking GitHub
+/// about many repositories. Who asked waits for the answer.
 const LONGEST: Duration = Duration::from_mins(15);
 
-/// Nothing was judged.
+/// There is no answer.
 #[derive(Debug, Error)]
-pub enum LambdaAdmissionError {
+pub enum LambdaError {
     /// It was not invoked, or nobody knows what came of it.
     #[error("the Lambda {function} could not be invoked: {problem}")]
     NotInvoked {
@@ -37,9 +37,7 @@ pub enum LambdaAdmissionError {
         problem: String,
     },
     /// It answered something else than JSON.
-    #[error(
-        "the Lambda {function} answered what is no JSON ({problem}): is it the admission Lambda?"
-    )]
+    #[error("the Lambda {function} answered what is no JSON ({problem}): is it one of Stoker's?")]
     NoJson {
         /// Its name.
         function: String,
@@ -48,14 +46,14 @@ pub enum LambdaAdmissionError {
     },
 }
 
-/// The admission Lambda.
+/// A Lambda.
 #[derive(Debug, Clone)]
-pub struct LambdaAdmission {
+pub struct LambdaFunction {
     client: Client,
     function: String,
 }
 
-impl LambdaAdmission {
+impl LambdaFunction {
     /// The Lambda of that name (or ARN) where this process's environment leads to.
     pub async fn load(function: impl Into<String>) -> Self {
         let config = aws_config::defaults(BehaviorVersion::v2026_01_12())
@@ -72,7 +70,8 @@ impl LambdaAdmission {
             .build();
         let config = aws_sdk_lambda::config::Builder::from(config)
             .timeout_config(patience)
-            // Going back twice is going forward again.
+            // What was asked for is perhaps done, and not to be done twice unasked: going back to the policy
+            // before twice is going forward again.
             .retry_config(RetryConfig::disabled())
             .build();
         Self {
@@ -85,8 +84,8 @@ impl LambdaAdmission {
     ///
     /// # Errors
     /// If it was not invoked, or failed, with what it said.
-    pub async fn invoke(&self, request: &Value) -> Result<Value, LambdaAdmissionError> {
-        let not_invoked = |problem| LambdaAdmissionError::NotInvoked {
+    pub async fn invoke(&self, request: &Value) -> Result<Value, LambdaError> {
+        let not_invoked = |problem| LambdaError::NotInvoked {
             function: self.function.clone(),
             problem,
         };
@@ -114,12 +113,12 @@ impl LambdaAdmission {
         let payload = answer.payload().map(Blob::as_ref).unwrap_or_default();
         let said: Result<Value, _> = serde_json::from_slice(payload);
         if answer.function_error().is_some() {
-            return Err(LambdaAdmissionError::Failed {
+            return Err(LambdaError::Failed {
                 function: self.function.clone(),
                 problem: failure(said.as_ref().ok()),
             });
         }
-        said.map_err(|problem| LambdaAdmissionError::NoJson {
+        said.map_err(|problem| LambdaError::NoJson {
             function: self.function.clone(),
             problem,
         })
