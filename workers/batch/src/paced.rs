@@ -108,7 +108,7 @@ mod tests {
         }
         assert!(begun.elapsed() < Duration::from_millis(2_600));
         // What was not used is not saved up, and does not hold anybody up.
-        tokio::time::advance(Duration::from_secs(60)).await;
+        tokio::time::advance(Duration::from_mins(1)).await;
         let later = Instant::now();
         paced.put(&instance, &configuration).await.unwrap();
         assert_eq!(Instant::now(), later);
