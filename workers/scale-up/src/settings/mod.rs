@@ -373,7 +373,11 @@ mod tests {
     #[test]
     fn a_wrong_value_says_what_would_do() {
         for (name, value, expected) in [
-            ("RUNNER_MODE", "jit", "`ephemeral` or `ephemeral-by-token` or `persistent`"),
+            (
+                "RUNNER_MODE",
+                "jit",
+                "`ephemeral` or `ephemeral-by-token` or `persistent`",
+            ),
             ("RUNNER_LEVEL", "Org", "`organization` or `repository`"),
             ("POLICY_MODE", "off", "`policies` or `built-in`"),
             ("ON_POLICY_FAILURE", "stop", "`built-in` or `hold`"),
