@@ -26,7 +26,7 @@ help: ## this list
 	echo "make bench-policy  measure what a decision costs (builds for some ten minutes the first time)"
 	echo "make bench-admission  measure what admission costs and how long a hot swap takes"
 	echo "make bench-languages  the same for the example policies in other languages"
-	echo "make bench-why  measure how long stoker why takes with a million decisions in the journal (2.5 GB of disk)"
+	echo "make bench-why  measure how long stoker why takes with a million decisions in the journal (2 GB of disk)"
 	echo "make bench-burst  measure how 1,000 and 10,000 jobs at once are launched for, and what that costs (some minutes)"
 	echo "make clean     remove what was built here (not the shared cache of tools)"
 
