@@ -4,7 +4,7 @@ use crate::guardrails::Granted;
 use crate::happening::{DecidedDeferral, DecidedLaunch, Decision};
 use crate::ids::{DecisionId, IntentId, ScopeKey};
 use crate::intent::{FleetRequest, Intent};
-use crate::journal::Considered;
+use crate::journal::{Considered, RecordName};
 use crate::plan::{DecidedBy, Launch, PolicyLevel, Proposal};
 use crate::situation::{Situation, counts_until};
 
@@ -17,6 +17,8 @@ pub(super) struct Decided<'a> {
     pub(super) proposal: &'a Proposal,
     pub(super) granted: &'a Granted,
     pub(super) situation: &'a Situation,
+    /// Where in the journal it is told, asked for before it is: the next record may begin meanwhile.
+    pub(super) record: Option<RecordName>,
 }
 
 impl Decided<'_> {

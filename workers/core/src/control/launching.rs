@@ -78,6 +78,7 @@ impl Control {
             proposal: &proposal,
             granted: &granted,
             situation: &situation,
+            record: self.ports.reporter.record(),
         };
         let intents = decided.intents();
         if !self.save(&decided, state, &intents).await? {
@@ -269,6 +270,7 @@ impl Control {
                 proposal: &proposal,
                 granted: &granted,
                 situation: &situation,
+                record: self.ports.reporter.record(),
             };
             let intents = decided.intents();
             if intents.is_empty() || !self.save(&decided, &state, &intents).await? {

@@ -81,7 +81,7 @@ impl Control {
         // Those first of whom nothing is written down yet.
         reasons.sort_by_key(|(known, ..)| *known);
         reasons.truncate(REASONS_WRITTEN);
-        let record = self.ports.reporter.record();
+        let record = &decided.record;
         let mut writes = Vec::new();
         if record.is_some() {
             for &job in intents.iter().flat_map(|intent| &intent.jobs) {

@@ -67,9 +67,12 @@ impl Control {
                 return Ok(false);
             }
         };
+        let record = self.ports.reporter.record();
         let changed = self
             .change_job(job.key, |known, now| {
-                known?.looked_up(&lookup, &self.operation.classes, now)
+                let mut job = known?.looked_up(&lookup, &self.operation.classes, now)?;
+                job.story.add(record.clone());
+                Some(job)
             })
             .await?;
         let demand = changed.is_some_and(|(job, _)| job.is_demand());
