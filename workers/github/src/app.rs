@@ -18,7 +18,7 @@ use stoker_intake::JobId;
 use crate::credentials::{Credentials, KeyRing};
 use crate::endpoints::Endpoints;
 use crate::error::Error;
-use crate::groups;
+use crate::groups::{self, Groups};
 use crate::http::{self, Ask, Http, Repeat};
 use crate::installations::Installations;
 use crate::jobs;
@@ -94,18 +94,13 @@ impl App {
     async fn group(&self, target: &RegistrationTarget, name: &str) -> Result<u64, Error> {
         let now = self.installations.clock.now();
         let fetch = async {
-            let mut page = 1;
-            loop {
-                let asking = groups::asking(&target.scope.owner, page);
-                let found: groups::Page = self.ask(target, &asking).await?;
-                if let Some(id) = found.named(name) {
-                    return Ok((id, Timestamp(now.0 + groups::KEPT_FOR)));
-                }
-                if found.is_last() {
-                    return Err(groups::unknown(&target.scope, name));
-                }
-                page += 1;
-            }
+            let asking = groups::asking(&target.scope.owner);
+            let all = self.pages::<Groups>(target, asking).await?;
+            let found = all.iter().find(|group| group.is_called(name));
+            let id = found
+                .ok_or_else(|| groups::unknown(&target.scope, name))?
+                .id;
+            Ok((id, Timestamp(now.0 + groups::KEPT_FOR)))
         };
         self.groups.get(&group_key(target, name), now, fetch).await
     }

@@ -6,6 +6,7 @@ use stoker_core::situation::ScopeName;
 
 use crate::error::{Error, Purpose};
 use crate::http::Repeat;
+use crate::pages::Page;
 use crate::runners::Asking;
 
 /// The number of every organisation's default group, and of the only one that repository runners have.
@@ -15,9 +16,6 @@ pub(crate) const DEFAULT: u64 = 1;
 /// another.
 pub(crate) const KEPT_FOR: u64 = 3_600;
 
-/// Groups on one page: the most that GitHub gives.
-pub(crate) const PAGE: usize = 100;
-
 const LISTING: Purpose = Purpose {
     permission: Some("organization_self_hosted_runners: write"),
     not_found: "check that the GitHub App is installed for that organisation",
@@ -25,37 +23,38 @@ const LISTING: Purpose = Purpose {
 
 /// A page of an organisation's groups.
 #[derive(Deserialize)]
-pub(crate) struct Page {
+pub(crate) struct Groups {
     runner_groups: Vec<Group>,
 }
 
 #[derive(Deserialize)]
-struct Group {
-    id: u64,
+pub(crate) struct Group {
+    pub(crate) id: u64,
     name: String,
 }
 
-impl Page {
-    /// The number of the group of that name.
-    pub(crate) fn named(&self, name: &str) -> Option<u64> {
-        let mut all = self.runner_groups.iter();
-        all.find(|group| group.name.eq_ignore_ascii_case(name))
-            .map(|group| group.id)
-    }
-
-    /// Whether there are no more behind it.
-    pub(crate) fn is_last(&self) -> bool {
-        self.runner_groups.len() < PAGE
+impl Group {
+    /// Whether it is called so; GitHub takes no note of case.
+    pub(crate) fn is_called(&self, name: &str) -> bool {
+        self.name.eq_ignore_ascii_case(name)
     }
 }
 
-/// For a page of an organisation's groups; 1 is the first.
-pub(crate) fn asking(owner: &str, page: u32) -> Asking {
+impl Page for Groups {
+    type Item = Group;
+
+    fn items(self) -> Vec<Group> {
+        self.runner_groups
+    }
+}
+
+/// For an organisation's groups.
+pub(crate) fn asking(owner: &str) -> Asking {
     let path = ["orgs", owner, "actions", "runner-groups"];
     Asking {
         method: Method::GET,
         path: path.map(str::to_owned).to_vec(),
-        query: vec![("per_page", PAGE.to_string()), ("page", page.to_string())],
+        query: Vec::new(),
         body: None,
         purpose: LISTING,
         repeat: Repeat::Harmless,

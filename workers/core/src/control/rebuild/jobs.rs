@@ -26,7 +26,6 @@ impl Control {
     ) -> Result<BTreeSet<ScopeKey>, ControlError> {
         rebuilt.repositories += live.repositories;
         rebuilt.not_asked += live.not_asked;
-        rebuilt.lacks_jobs |= !live.problems.is_empty();
         for problem in live.problems {
             rebuilt.problem(format!(
                 "{problem}; jobs of it may be missing: run the rebuild again"

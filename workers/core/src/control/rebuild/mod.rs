@@ -39,8 +39,9 @@ const REBUILT_AT_ONCE: usize = 4;
 /// look again.
 const SHOWN_WITHIN: u32 = 50;
 
-/// For how long GitHub is asked again, each minute, for jobs that it has not told, in seconds: some repository
-/// may never answer.
+/// For how long GitHub is asked again, each minute, for the jobs of whole accounts that it has not told, in
+/// seconds. What it does not tell of one repository is not asked for again: that may never come, and the others
+/// would be asked each time, at the cost of registrations.
 const ASKED_FOR_JOBS: u32 = 3_600;
 
 /// When a ledger was first held against what there is outside: its [`SharedItem::Origin`].
