@@ -126,6 +126,12 @@ bench-why:
 	$(say) "building stoker as make test builds it, and measuring"
 	$(CARGO) bench --locked --profile dev -p stoker-cli --bench why $(if $(DECISIONS),-- $(DECISIONS))
 
+bench-burst:
+	$(say) "building the benchmark"
+	$(CARGO) bench --locked --profile sim -p stoker-batch --bench burst --no-run
+	$(say) "measuring"
+	$(CARGO) bench --locked --profile sim -p stoker-batch --bench burst $(if $(SCENARIO),-- $(SCENARIO))
+
 sim:
 	$(say) "building the simulation"
 	$(CARGO) build --locked --profile sim -p stoker-simulation
