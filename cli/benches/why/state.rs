@@ -281,6 +281,7 @@ impl State {
         let deferral = DecidedDeferral {
             jobs: vec![key(n)],
             retry_after: Some(60),
+            rule: None,
             reason,
         };
         let decision = Decision {

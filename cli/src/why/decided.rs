@@ -8,9 +8,6 @@ use super::gather::{Happened, Wanted, list, names, text};
 use super::steps::{FALLBACK, NO_CAPACITY, POLICY, Step};
 use crate::tell::{Tone, counted};
 
-/// Rules that may take a job out of a launch without making it smaller, so that there is no edit.
-const WITHOUT_EDIT: [Rule; 2] = [Rule::PrivateOnly, Rule::RepositoryMaximum];
-
 /// What a decision comes to for one job.
 pub(super) fn decided(told: &Happened, key: JobKey) -> Vec<Step> {
     let event = &told.event;
@@ -41,14 +38,13 @@ pub(super) fn decided(told: &Happened, key: JobKey) -> Vec<Step> {
             steps.push(step(Tone::Held, "guardrail", words).bound_by(name_of(edit)));
         }
     }
-    for (place, deferral) in list(&event["deferrals"]).iter().enumerate() {
+    for deferral in list(&event["deferrals"]) {
         if !names(&deferral["jobs"], key) {
             continue;
         }
         let reason = reason(deferral);
         let again = again(deferral);
-        let is_policys = told.deferred_by_policy.is_none_or(|own| place < own);
-        if is_policys {
+        if deferral["rule"].is_null() {
             let is_held = event["fallback"]["instead"] == "hold";
             let bound = if is_held { FALLBACK } else { POLICY };
             let words = format!("{by}: {reason}{again}");
@@ -64,7 +60,7 @@ pub(super) fn decided(told: &Happened, key: JobKey) -> Vec<Step> {
             let words = format!("{by}: wanted a {class} ({capacity}) for it: {reason}");
             steps.push(step(Tone::Plain, "decided", words));
         }
-        let (bound, granted) = bound(event, &reason, told.wanted.as_ref());
+        let (bound, granted) = bound(event, deferral, told.wanted.as_ref());
         let words = format!("it got none: {reason}{granted}{again}");
         let step = step(Tone::Held, "guardrail", words);
         steps.push(match bound {
@@ -157,24 +153,22 @@ fn switched<'a>(told: &'a Happened, launch: &Value) -> Option<&'a Value> {
 }
 
 /// The rule that a job lost its runner to, and what that left of what was asked.
-fn bound(event: &Value, reason: &str, wanted: Option<&Wanted>) -> (Option<String>, String) {
+fn bound(event: &Value, deferral: &Value, wanted: Option<&Wanted>) -> (Option<String>, String) {
+    let rule = text(&deferral["rule"]);
     let edits = list(&event["edits"]).iter();
     let edit = edits
-        .filter(|edit| rule(edit).is_some_and(|rule| rule.to_string() == reason))
+        .filter(|edit| rule.as_deref() == Some(name_of(edit).as_str()))
         .max_by_key(|edit| wanted.is_some_and(|wanted| edit["class"] == wanted.class.as_str()));
-    if let Some(edit) = edit {
-        let granted = format!(
+    // One that takes a job out of a launch without making it smaller leaves no edit.
+    let granted = edit.map_or_else(String::new, |edit| {
+        format!(
             " ({} of {} {} granted)",
             edit["granted"],
             edit["asked"],
             kind(edit)
-        );
-        return (Some(name_of(edit)), granted);
-    }
-    let mut without_edit = WITHOUT_EDIT.into_iter();
-    let rule = without_edit.find(|rule| rule.to_string() == reason);
-    let name = rule.and_then(|rule| serde_json::to_value(rule).ok());
-    (name.as_ref().and_then(text), String::new())
+        )
+    });
+    (rule, granted)
 }
 
 /// What EC2 answered to a launch for the job.

@@ -32,10 +32,6 @@ pub(crate) struct Happened {
     /// Of a decision: the runner that the policy wanted for the job, before the guardrails.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) wanted: Option<Wanted>,
-    /// Of a decision: how many of what it leaves waiting are the policy's own; what follows is the
-    /// guardrails'.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) deferred_by_policy: Option<usize>,
     /// Of EC2's answer to a launch that was decided for the job: the job's place in it, which is that of
     /// its instance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -164,7 +160,6 @@ fn event_of(line: Line, key: JobKey) -> Happened {
         wanted: plan
             .zip(line.situation.as_ref())
             .and_then(|(plan, situation)| wanted(plan, situation, key)),
-        deferred_by_policy: plan.map(|plan| list(&plan["deferrals"]).len()),
         at: line.at,
         event: line.event,
         place: None,

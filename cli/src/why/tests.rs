@@ -86,9 +86,10 @@ async fn a_job_that_a_guardrail_cut_is_told_the_rule_and_not_others_edits() {
             DecidedDeferral {
                 jobs: vec![key(4712)],
                 retry_after: None,
+                rule: None,
                 reason: "another's".to_owned(),
             },
-            deferral("the class's maximum of runners is reached"),
+            cut(Rule::ClassMaximum),
         ],
         edits: vec![
             edit(Rule::ClassMaximum, "large", 0),
@@ -124,7 +125,7 @@ async fn a_job_that_a_guardrail_cut_is_told_the_rule_and_not_others_edits() {
 async fn a_rule_that_takes_a_job_out_without_an_edit_is_named_too() {
     let mut kept = Kept::new();
     let decision = Decision {
-        deferrals: vec![deferral("its repository's maximum of runners is reached")],
+        deferrals: vec![cut(Rule::RepositoryMaximum)],
         ..decision()
     };
     kept.decided(3, &decision, &plan(&[11]));

@@ -157,6 +157,7 @@ fn class(from: &facts::RunnerClass) -> ClassFacts {
         ..Recent::default()
     };
     ClassFacts {
+        refused: None,
         class: RunnerClass {
             name: ClassName(from.name.clone()),
             labels: from.labels.clone(),

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use aws_sdk_sqs::Client;
 use sha2::{Digest as _, Sha256};
-use stoker_core::ports::{ActQueue, ActQueueError, ActRequest};
+use stoker_core::ports::{ActQueue, ActQueueError, ActRequest, LONGEST_REMINDER};
 
 use crate::problem;
 
@@ -13,39 +13,68 @@ const LONGEST_DEDUPLICATION_ID: usize = 128;
 /// The act queue. The scope is the message group; the deduplication id names the scope and what was
 /// folded, so that only a repetition of the very same request is swallowed (for five minutes), and not
 /// one that was made during an act.
+///
+/// A FIFO queue delays no single message, so what is asked for in some seconds waits in the intake queue, and
+/// whoever takes it from there asks in this one.
 #[derive(Debug, Clone)]
 pub struct SqsActs {
     client: Client,
     queue_url: String,
+    intake_queue_url: String,
 }
 
 impl SqsActs {
-    /// The FIFO queue at that URL.
-    pub fn new(client: Client, queue_url: impl Into<String>) -> Self {
+    /// The FIFO queue at that URL, and the intake queue at another.
+    pub fn new(
+        client: Client,
+        queue_url: impl Into<String>,
+        intake_queue_url: impl Into<String>,
+    ) -> Self {
         Self {
             client,
             queue_url: queue_url.into(),
+            intake_queue_url: intake_queue_url.into(),
         }
+    }
+}
+
+/// A request's message, or that it has none.
+fn body(request: &ActRequest) -> Result<String, ActQueueError> {
+    serde_json::to_string(request).map_err(|error| refused(request, error.to_string()))
+}
+
+fn refused(request: &ActRequest, problem: String) -> ActQueueError {
+    ActQueueError {
+        scope: request.scope,
+        problem,
     }
 }
 
 #[async_trait]
 impl ActQueue for SqsActs {
     async fn ask(&self, request: &ActRequest) -> Result<(), ActQueueError> {
-        let refused = |problem| ActQueueError {
-            scope: request.scope,
-            problem,
-        };
-        let body = serde_json::to_string(request).map_err(|error| refused(error.to_string()))?;
         self.client
             .send_message()
             .queue_url(&self.queue_url)
             .message_group_id(request.scope.to_string())
             .message_deduplication_id(deduplication_id(request))
-            .message_body(body)
+            .message_body(body(request)?)
             .send()
             .await
-            .map_err(|error| refused(problem::words(&error)))?;
+            .map_err(|error| refused(request, problem::words(&error)))?;
+        Ok(())
+    }
+
+    async fn ask_in(&self, request: &ActRequest, seconds: u32) -> Result<(), ActQueueError> {
+        let seconds = seconds.min(LONGEST_REMINDER);
+        self.client
+            .send_message()
+            .queue_url(&self.intake_queue_url)
+            .delay_seconds(i32::try_from(seconds).unwrap_or(i32::MAX))
+            .message_body(body(request)?)
+            .send()
+            .await
+            .map_err(|error| refused(request, problem::words(&error)))?;
         Ok(())
     }
 }

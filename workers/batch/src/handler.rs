@@ -1,9 +1,11 @@
 //! What is done with a batch of messages.
 //!
 //! Messages of one lane are handled one after the other, lanes at the same time. A FIFO queue's groups
-//! are lanes, and so are the requests to act on one scope; every other message has a lane of its own.
-//! Each message fails alone, except in a group, where those behind a failed one fail with it: handled
-//! before it, they would be out of order.
+//! are lanes; every other message has a lane of its own. Each message fails alone, except in a group, where
+//! those behind a failed one fail with it: handled before it, they would be out of order.
+//!
+//! What was folded asks for acts when the whole batch is folded: once for each scope, however many events it
+//! had. Events whose request could not be made come again.
 //!
 //! What fails comes again within seconds, not when SQS's visibility time is over; what fails for good is
 //! put aside with its reason.
@@ -19,14 +21,15 @@ use futures::{FutureExt as _, StreamExt as _, stream};
 use stoker_core::control::{Acted, Control, ControlError, Rebuilt};
 use stoker_core::happening::Happening;
 use stoker_core::ids::{InstanceId, ScopeKey};
-use stoker_core::ports::{Clock, Reporter};
+use stoker_core::ports::{ActRequest, Clock, Reporter};
 use stoker_core::runner::RunnerNews;
 use stoker_core::situation::Trigger;
 use stoker_intake::JobEvent;
 use tokio::time::Instant;
 
 use crate::event::{BatchResponse, Record, SqsEvent};
-use crate::message::{InstanceEvent, Message, Unreadable};
+use crate::lanes::{Item, Lane, Task, lanes, oldest};
+use crate::message::InstanceEvent;
 use crate::queues::Queues;
 
 /// How many lanes run at the same time: an SQS batch is mostly 10, and the ledger takes more.
@@ -35,6 +38,9 @@ const LANES_AT_ONCE: usize = 16;
 /// What is left of the Lambda's time when its work ends, so that what was done is still reported and
 /// the rest is not counted as done or lost.
 const MARGIN: Duration = Duration::from_millis(2_500);
+
+/// What of it is kept for asking for acts when events are folded.
+const ASKING: Duration = Duration::from_secs(3);
 
 /// The longest pause before a message that failed is delivered again, in seconds. The first is two seconds,
 /// each further one twice as long.
@@ -51,16 +57,20 @@ const FAILED_ACT_AGAIN: u32 = 300;
 /// The entries of the control plane.
 #[async_trait]
 pub trait Steer: Send + Sync {
-    /// Makes an event part of the ledger.
-    async fn fold(&self, event: &JobEvent) -> Result<(), ControlError>;
+    /// Makes an event part of the ledger. The act that is to be asked for then, if any.
+    async fn fold(&self, event: &JobEvent) -> Result<Option<ActRequest>, ControlError>;
 
-    /// Makes news of an instance part of the ledger; `event` tells it from others.
+    /// Makes news of an instance part of the ledger; `event` tells it from others. The act that is to be
+    /// asked for then, if any.
     async fn fold_instance(
         &self,
         instance: &InstanceId,
         news: &RunnerNews,
         event: &str,
-    ) -> Result<(), ControlError>;
+    ) -> Result<Option<ActRequest>, ControlError>;
+
+    /// Asks for an act.
+    async fn ask(&self, request: &ActRequest) -> Result<(), ControlError>;
 
     /// Acts on a scope.
     async fn act(&self, scope: ScopeKey, trigger: Trigger) -> Result<Acted, ControlError>;
@@ -77,8 +87,8 @@ pub trait Steer: Send + Sync {
 
 #[async_trait]
 impl Steer for Control {
-    async fn fold(&self, event: &JobEvent) -> Result<(), ControlError> {
-        Control::fold(self, event).await.map(|_folded| ())
+    async fn fold(&self, event: &JobEvent) -> Result<Option<ActRequest>, ControlError> {
+        Ok(Control::hear(self, event).await?.request)
     }
 
     async fn fold_instance(
@@ -86,10 +96,12 @@ impl Steer for Control {
         instance: &InstanceId,
         news: &RunnerNews,
         event: &str,
-    ) -> Result<(), ControlError> {
-        Control::fold_instance(self, instance, news, event)
-            .await
-            .map(|_ours| ())
+    ) -> Result<Option<ActRequest>, ControlError> {
+        Control::hear_of_instance(self, instance, news, event).await
+    }
+
+    async fn ask(&self, request: &ActRequest) -> Result<(), ControlError> {
+        Control::ask(self, request).await
     }
 
     async fn act(&self, scope: ScopeKey, trigger: Trigger) -> Result<Acted, ControlError> {
@@ -119,38 +131,21 @@ pub struct Handler<S> {
     most_receives: u32,
 }
 
-/// What is to be done for one message.
-enum Task {
-    Fold(Box<JobEvent>),
-    Instance(InstanceEvent),
-    Act(ScopeKey, Trigger),
-    /// It stays in its queue, and why.
-    Keep(String),
-    /// Nobody will ever be able to read it, and why.
-    PutAside(String),
-}
-
-impl Task {
-    /// The scope that is to be acted on.
-    fn scope(&self) -> Option<ScopeKey> {
-        match self {
-            Self::Act(scope, _) => Some(*scope),
-            _ => None,
-        }
-    }
-}
-
-struct Item {
-    record: Record,
-    task: Task,
-}
-
 /// A message that was handled.
 struct Handled {
     record: Record,
     /// The scope that it asked to be acted on.
     scope: Option<ScopeKey>,
+    /// What follows from it, if all went well.
+    asks: Option<ActRequest>,
     fate: Fate,
+}
+
+/// What came of a message's work.
+enum Came {
+    /// What is to be asked for then.
+    Folded(Option<ActRequest>),
+    Acted(Acted),
 }
 
 /// What became of a message.
@@ -174,13 +169,6 @@ enum Why {
     Unheard,
     /// A newer Stoker is to read it.
     Newer,
-}
-
-#[derive(Clone, PartialEq, Eq, Hash)]
-enum Lane {
-    Group(String),
-    Scope(ScopeKey),
-    Alone(usize),
 }
 
 impl<S: Steer> Handler<S> {
@@ -234,8 +222,10 @@ impl<S: Steer> Handler<S> {
             .buffer_unordered(LANES_AT_ONCE)
             .collect()
             .await;
+        let mut handled: Vec<Handled> = handled.into_iter().flatten().collect();
+        self.ask(&mut handled, until).await;
         let mut failed = Vec::new();
-        for handled in handled.into_iter().flatten() {
+        for handled in handled {
             failed.push(self.settle(handled).boxed());
         }
         let failed: Vec<Option<String>> = stream::iter(failed)
@@ -245,6 +235,37 @@ impl<S: Steer> Handler<S> {
         failed.into_iter().flatten().collect()
     }
 
+    /// Asks for the acts that follow from what was folded. Messages whose request could not be made come
+    /// again.
+    async fn ask(&self, handled: &mut [Handled], until: Instant) {
+        let requests = handled.iter_mut().filter_map(|one| one.asks.take());
+        let mut asking = Vec::new();
+        for request in ActRequest::merged(requests) {
+            asking.push(self.ask_one(request, until).boxed());
+        }
+        let refused: Vec<Option<(ScopeKey, Fate)>> = stream::iter(asking)
+            .buffer_unordered(LANES_AT_ONCE)
+            .collect()
+            .await;
+        for (scope, fate) in refused.into_iter().flatten() {
+            for one in handled.iter_mut().filter(|one| one.scope == Some(scope)) {
+                if one.fate == Fate::Done {
+                    one.fate = fate.clone();
+                }
+            }
+        }
+    }
+
+    /// What becomes of the messages that it stands for, if it could not be made.
+    async fn ask_one(&self, request: ActRequest, until: Instant) -> Option<(ScopeKey, Fate)> {
+        let asking = async {
+            self.steer.ask(&request).await?;
+            Ok(Came::Folded(None))
+        };
+        let (fate, _nothing) = attempt(&request.folded, until, asking).await;
+        (fate != Fate::Done).then_some((request.scope, fate))
+    }
+
     /// Handles the messages of a lane in their order.
     async fn run(&self, lane: Lane, items: Vec<Item>, until: Instant) -> Vec<Handled> {
         let ordered = matches!(lane, Lane::Group(_));
@@ -252,59 +273,68 @@ impl<S: Steer> Handler<S> {
         let mut acted: HashMap<ScopeKey, Fate> = HashMap::new();
         let mut all = Vec::new();
         let mut blocked = false;
+        let folded_until = until.checked_sub(ASKING).unwrap_or(until);
         for Item { record, task } in items {
-            let scope = task.scope();
-            if ordered && blocked {
-                let fate = Fate::Again(Why::Unheard);
-                all.push(Handled {
-                    record,
-                    scope,
-                    fate,
-                });
-                continue;
-            }
-            let fate = match &task {
+            let mut scope = task.scope();
+            let id = record.id.as_str();
+            let (fate, asks) = match task {
+                _ if ordered && blocked => (Fate::Again(Why::Unheard), None),
                 Task::Fold(event) => {
-                    let work = async { self.steer.fold(event).await.map(|()| Acted::Done) };
-                    attempt(&record.id, until, work).await
+                    let work = async { self.steer.fold(&event).await.map(Came::Folded) };
+                    attempt(id, folded_until, work).await
                 }
-                Task::Instance(event) => attempt(&record.id, until, self.hear(event)).await,
+                Task::Instance(event) => attempt(id, folded_until, self.hear(&event)).await,
                 // One act sees everything that was folded before any of the requests was made.
-                Task::Act(scope, trigger) => {
-                    if let Some(fate) = acted.get(scope) {
-                        fate.clone()
-                    } else {
-                        let act = self.steer.act(*scope, *trigger);
-                        let fate = attempt(&record.id, until, act).await;
-                        let receives = oldest.get(scope).copied().unwrap_or(1);
-                        let fate = self.or_later(*scope, receives, fate).await;
-                        acted.insert(*scope, fate.clone());
-                        fate
-                    }
+                Task::Act(request) => {
+                    let fate = match acted.get(&request.scope) {
+                        Some(fate) => fate.clone(),
+                        None => self.act(&request, id, &oldest, until).await,
+                    };
+                    acted.insert(request.scope, fate.clone());
+                    (fate, None)
                 }
+                Task::Ask(request) => (Fate::Done, Some(request)),
                 Task::Keep(problem) => {
-                    tracing::error!(message_id = record.id, problem, "a message is kept");
-                    Fate::Again(Why::Newer)
+                    tracing::error!(message_id = id, problem, "a message is kept");
+                    (Fate::Again(Why::Newer), None)
                 }
-                Task::PutAside(problem) => Fate::Aside(problem.clone()),
+                Task::PutAside(problem) => (Fate::Aside(problem), None),
             };
             blocked |= matches!(fate, Fate::Again(_));
+            scope = scope.or(asks.as_ref().map(|request| request.scope));
             all.push(Handled {
                 record,
                 scope,
+                asks,
                 fate,
             });
         }
         all
     }
 
-    async fn hear(&self, event: &InstanceEvent) -> Result<Acted, ControlError> {
-        if let Some(news) = &event.news {
-            self.steer
-                .fold_instance(&event.instance, news, &event.id)
-                .await?;
-        }
-        Ok(Acted::Done)
+    async fn act(
+        &self,
+        request: &ActRequest,
+        id: &str,
+        oldest: &HashMap<ScopeKey, u32>,
+        until: Instant,
+    ) -> Fate {
+        let act = async {
+            let acted = self.steer.act(request.scope, request.trigger).await;
+            acted.map(Came::Acted)
+        };
+        let (fate, _nothing) = attempt(id, until, act).await;
+        let receives = oldest.get(&request.scope).copied().unwrap_or(1);
+        self.or_later(request.scope, receives, fate).await
+    }
+
+    async fn hear(&self, event: &InstanceEvent) -> Result<Came, ControlError> {
+        let Some(news) = &event.news else {
+            return Ok(Came::Folded(None));
+        };
+        let instance = &event.instance;
+        let asks = self.steer.fold_instance(instance, news, &event.id).await?;
+        Ok(Came::Folded(asks))
     }
 
     /// A request that waits for others' capacity again and again leaves its queue: the tick asks anew.
@@ -380,69 +410,33 @@ impl<S: Steer> Handler<S> {
     }
 }
 
-/// How often the request to act on each scope was delivered that was delivered most often: one act answers
-/// all of them.
-fn oldest(items: &[Item]) -> HashMap<ScopeKey, u32> {
-    let mut oldest = HashMap::new();
-    for item in items {
-        if let Task::Act(scope, _) = item.task {
-            let receives = oldest.entry(scope).or_insert(1);
-            *receives = item.record.receives().max(*receives);
-        }
-    }
-    oldest
-}
-
-/// Sorts messages into lanes.
-fn lanes(records: Vec<Record>) -> Vec<(Lane, Vec<Item>)> {
-    let mut lanes: Vec<(Lane, Vec<Item>)> = Vec::new();
-    let mut places: HashMap<Lane, usize> = HashMap::new();
-    for (place, record) in records.into_iter().enumerate() {
-        let task = match Message::read(&record.body) {
-            Ok(Message::Fold(event)) => Task::Fold(event),
-            Ok(Message::Act(scope, trigger)) => Task::Act(scope, trigger),
-            Ok(Message::Instance(event)) => Task::Instance(event),
-            Err(error @ Unreadable::Newer(_)) => Task::Keep(error.to_string()),
-            Err(Unreadable::Malformed(problem)) => Task::PutAside(problem),
-        };
-        let lane = match (&record.attributes.group, &task) {
-            (Some(group), _) => Lane::Group(group.clone()),
-            (None, Task::Act(scope, _)) => Lane::Scope(*scope),
-            (None, _) => Lane::Alone(place),
-        };
-        let place = *places.entry(lane.clone()).or_insert_with(|| {
-            lanes.push((lane, Vec::new()));
-            lanes.len() - 1
-        });
-        lanes[place].1.push(Item { record, task });
-    }
-    lanes
-}
-
-/// Does the work of a message, if there is time for it.
+/// Does the work of a message, if there is time for it. What follows from it, if it was done.
 ///
 /// Work that the deadline cuts off is like work of a process that died: what it saved is taken up
 /// again.
 async fn attempt(
     id: &str,
     until: Instant,
-    work: impl Future<Output = Result<Acted, ControlError>>,
-) -> Fate {
+    work: impl Future<Output = Result<Came, ControlError>>,
+) -> (Fate, Option<ActRequest>) {
     let failed = |why: String| {
         tracing::warn!(message_id = id, "{why}; the message is delivered again");
-        Fate::Again(Why::Failed(why))
+        (Fate::Again(Why::Failed(why)), None)
     };
     if Instant::now() >= until {
         tracing::warn!(
             message_id = id,
             "no time is left for a message: it is delivered again"
         );
-        return Fate::Again(Why::Unheard);
+        return (Fate::Again(Why::Unheard), None);
     }
     let contained = AssertUnwindSafe(work).catch_unwind();
     match tokio::time::timeout_at(until, contained).await {
-        Ok(Ok(Ok(Acted::Done))) => Fate::Done,
-        Ok(Ok(Ok(Acted::TryAgain { after }))) => Fate::Again(Why::Waits(after)),
+        Ok(Ok(Ok(Came::Folded(asks)))) => (Fate::Done, asks),
+        Ok(Ok(Ok(Came::Acted(Acted::Done)))) => (Fate::Done, None),
+        Ok(Ok(Ok(Came::Acted(Acted::TryAgain { after })))) => {
+            (Fate::Again(Why::Waits(after)), None)
+        }
         Ok(Ok(Err(error))) => failed(error.to_string()),
         Ok(Err(_panic)) => {
             failed("it ran into a fault of Stoker's own (see the panic in the log)".to_owned())

@@ -2,10 +2,12 @@
 //! under the simulation and under the benchmarks.
 //!
 //! In reading order: [`event`], what SQS hands over; [`message`], what a message asks for; [`handler`], what
-//! is done with them; [`queues`], what becomes of those that were not handled; and [`paced`], which keeps to SSM's rate.
+//! is done with them, and [`lanes`], which of them wait for each other; [`queues`], what becomes of those that
+//! were not handled; and [`paced`], which keeps to SSM's rate.
 
 pub mod event;
 pub mod handler;
+mod lanes;
 pub mod message;
 pub mod paced;
 pub mod queues;

@@ -1,10 +1,9 @@
 //! What a message asks for.
 
 use serde::Deserialize;
-use stoker_core::ids::{InstanceId, ScopeKey};
+use stoker_core::ids::InstanceId;
 use stoker_core::ports::ActRequest;
 use stoker_core::runner::RunnerNews;
-use stoker_core::situation::Trigger;
 use stoker_intake::{JOB_EVENT_KIND, JobEvent, MessageError};
 use thiserror::Error;
 
@@ -20,7 +19,7 @@ pub enum Message {
     /// That an event becomes part of the ledger.
     Fold(Box<JobEvent>),
     /// That a scope is acted on.
-    Act(ScopeKey, Trigger),
+    Act(ActRequest),
     /// That news of an instance becomes part of the ledger.
     Instance(InstanceEvent),
 }
@@ -97,7 +96,7 @@ fn act(body: &str) -> Result<Message, Unreadable> {
         )));
     }
     let request: ActRequest = serde_json::from_str(body).map_err(malformed)?;
-    Ok(Message::Act(request.scope, request.trigger))
+    Ok(Message::Act(request))
 }
 
 /// An event of EC2's, as EventBridge hands it on. Source: "State change events for Amazon EC2 instances"
@@ -161,10 +160,10 @@ mod tests {
         let request = ActRequest {
             scope,
             folded: "x".to_owned(),
-            trigger: Trigger::Tick,
+            trigger: stoker_core::situation::Trigger::Tick,
         };
         let body = serde_json::to_string(&request).unwrap();
-        assert_eq!(Message::read(&body), Ok(Message::Act(scope, Trigger::Tick)));
+        assert_eq!(Message::read(&body), Ok(Message::Act(request)));
     }
 
     #[test]

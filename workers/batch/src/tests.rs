@@ -17,9 +17,11 @@ impl Clock for Noon {
 #[derive(Default)]
 struct Noting {
     done: Mutex<Vec<String>>,
+    asked: Mutex<Vec<ActRequest>>,
     try_again: Vec<&'static str>,
     fails: Vec<&'static str>,
     panics: Vec<&'static str>,
+    hangs: Vec<&'static str>,
     takes: Duration,
 }
 
@@ -28,6 +30,9 @@ impl Noting {
         tokio::time::sleep(self.takes).await;
         let is = |list: &[&str]| list.contains(&what.as_str());
         assert!(!is(&self.panics), "told to");
+        if is(&self.hangs) {
+            std::future::pending::<()>().await;
+        }
         let fails = is(&self.fails);
         let again = is(&self.try_again);
         self.done.lock().unwrap().push(what);
@@ -44,8 +49,14 @@ impl Noting {
 
 #[async_trait]
 impl Steer for Noting {
-    async fn fold(&self, event: &JobEvent) -> Result<(), ControlError> {
-        self.note(event.name.clone()).await.map(|_| ())
+    async fn fold(&self, event: &JobEvent) -> Result<Option<ActRequest>, ControlError> {
+        self.note(event.name.clone()).await?;
+        let scope = format!("org-{}", event.owner.id);
+        Ok(Some(ActRequest {
+            scope: scope.parse().unwrap(),
+            folded: event.delivery.to_string(),
+            trigger: Trigger::Jobs,
+        }))
     }
 
     async fn fold_instance(
@@ -53,9 +64,18 @@ impl Steer for Noting {
         instance: &InstanceId,
         news: &RunnerNews,
         event: &str,
-    ) -> Result<(), ControlError> {
+    ) -> Result<Option<ActRequest>, ControlError> {
         let what = format!("{instance} {news:?} {event}");
-        self.note(what).await.map(|_| ())
+        self.note(what).await?;
+        Ok(None)
+    }
+
+    async fn ask(&self, request: &ActRequest) -> Result<(), ControlError> {
+        if self.fails.contains(&"asking") {
+            return Err(LedgerError::Conflict("queue".to_owned()).into());
+        }
+        self.asked.lock().unwrap().push(request.clone());
+        Ok(())
     }
 
     async fn act(&self, scope: ScopeKey, _: Trigger) -> Result<Acted, ControlError> {
@@ -108,7 +128,7 @@ impl Reporter for Silent {
     fn report(&self, _: stoker_core::time::Timestamp, _: &Happening) {}
 }
 
-/// What became of one message that was delivered so often.
+/// What became of one message that was delivered so often; a request to act is its scope's turn.
 async fn one(
     steer: Noting,
     queues: Noted,
@@ -120,11 +140,11 @@ async fn one(
     let handler = Handler::new(steer, told, Arc::new(Silent), Arc::new(Noon), 4);
     let record = Record {
         id: "m".to_owned(),
-        body,
         attributes: crate::event::Attributes {
-            group: None,
+            group: body.contains(r#""kind":"act""#).then(|| "g".to_owned()),
             receives: Some(receives.to_string()),
         },
+        body,
         ..Record::default()
     };
     let until = Instant::now() + Duration::from_secs(10);
@@ -238,6 +258,16 @@ async fn handled(
     steer: Noting,
     messages: &[(&str, String, Option<&str>)],
 ) -> (Vec<String>, Vec<String>) {
+    let (failed, steer) = handled_by(steer, messages).await;
+    let done = steer.done.lock().unwrap().clone();
+    (failed, done)
+}
+
+/// The messages that are to come again, and what was done.
+async fn handled_by(
+    steer: Noting,
+    messages: &[(&str, String, Option<&str>)],
+) -> (Vec<String>, Noting) {
     let records = messages
         .iter()
         .map(|(id, body, group)| Record {
@@ -256,8 +286,74 @@ async fn handled(
     let response = handler.handle(SqsEvent { records }, until).await;
     let mut failed: Vec<String> = response.failures.into_iter().map(|f| f.id).collect();
     failed.sort();
-    let done = handler.steer.done.lock().unwrap().clone();
-    (failed, done)
+    (failed, handler.steer)
+}
+
+fn of(delivery: &str, owner: u64) -> String {
+    event(delivery)
+        .replace(r#""delivery":"d""#, &format!(r#""delivery":"{delivery}""#))
+        .replace(r#""owner":{"id":1"#, &format!(r#""owner":{{"id":{owner}"#))
+}
+
+#[tokio::test]
+async fn what_is_folded_in_one_batch_asks_once_for_each_scope() {
+    let asked = async |deliveries: &[&str]| {
+        let messages: Vec<_> = deliveries
+            .iter()
+            .map(|delivery| (*delivery, of(delivery, 1), None))
+            .chain([("m", of("x", 2), None)])
+            .collect();
+        let (failed, steer) = handled_by(Noting::default(), &messages).await;
+        assert!(failed.is_empty());
+        let asked = steer.asked.into_inner().unwrap();
+        let scopes: Vec<String> = asked.iter().map(|one| one.scope.to_string()).collect();
+        assert_eq!(scopes, ["org-1", "org-2"]);
+        asked[0].folded.clone()
+    };
+    // A queue that swallows what was asked before swallows nothing of another batch.
+    assert_eq!(asked(&["a", "b"]).await, asked(&["b", "a"]).await);
+    assert_ne!(asked(&["a", "b"]).await, asked(&["a", "c"]).await);
+    assert_eq!(asked(&["a"]).await, "a");
+}
+
+#[tokio::test]
+async fn events_whose_request_could_not_be_made_come_again() {
+    let steer = Noting {
+        fails: vec!["asking", "three"],
+        ..Noting::default()
+    };
+    let messages = [
+        ("m1", event("one"), None),
+        ("m2", event("two"), None),
+        ("m3", event("three"), None),
+        ("m4", act("org-7"), Some("org-7")),
+    ];
+    let (failed, done) = handled(steer, &messages).await;
+    assert_eq!(failed, ["m1", "m2", "m3"]);
+    assert_eq!(done.len(), 4);
+}
+
+#[tokio::test]
+async fn a_request_that_waited_among_the_events_is_made_in_its_turn_and_not_acted_on_at_once() {
+    let messages = [("m1", act("org-1"), None), ("m2", act("org-1"), None)];
+    let (failed, steer) = handled_by(Noting::default(), &messages).await;
+    assert!(failed.is_empty());
+    assert!(steer.done.lock().unwrap().is_empty());
+    let asked = steer.asked.into_inner().unwrap();
+    assert_eq!(asked.len(), 1);
+    assert_eq!(asked[0].folded, "x");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_takes_too_long_does_not_keep_the_others_from_asking() {
+    let steer = Noting {
+        hangs: vec!["two"],
+        ..Noting::default()
+    };
+    let messages = [("m1", event("one"), None), ("m2", event("two"), None)];
+    let (failed, steer) = handled_by(steer, &messages).await;
+    assert_eq!(failed, ["m2"]);
+    assert_eq!(steer.asked.into_inner().unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -345,7 +441,10 @@ async fn what_could_not_be_done_now_is_delivered_again() {
         try_again: vec!["org-1"],
         ..Noting::default()
     };
-    let messages = [("m1", act("org-1"), None), ("m2", act("org-1"), None)];
+    let messages = [
+        ("m1", act("org-1"), Some("org-1")),
+        ("m2", act("org-1"), Some("org-1")),
+    ];
     let (failed, done) = handled(steer, &messages).await;
     assert_eq!(failed, ["m1", "m2"]);
     assert_eq!(done, ["org-1"]);

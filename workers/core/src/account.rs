@@ -13,7 +13,7 @@ use stoker_intake::{RepositoryId, RunId};
 use crate::class::Capacity;
 use crate::ids::ClassName;
 use crate::runner::Runner;
-use crate::situation::{Recent, Spend};
+use crate::situation::{Recent, Refused, Spend};
 use crate::time::Timestamp;
 
 /// Seconds.
@@ -92,6 +92,18 @@ pub struct Account {
     interrupted: Vec<Interrupted>,
     /// What EC2 did not have the last time it was asked.
     pauses: Vec<Pause>,
+    /// Which classes' runners GitHub refused to register the last time it was asked.
+    refusals: BTreeMap<ClassName, Refusal>,
+}
+
+/// That GitHub refuses to register runners of a class, and when it is asked again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Refusal {
+    /// How often in a row.
+    failures: u32,
+    until: Timestamp,
+    /// What it answered.
+    problem: String,
 }
 
 /// That EC2 had no room for a class, and when it is asked again.
@@ -113,6 +125,20 @@ pub(crate) const FIRST_PAUSE: u32 = 15;
 
 /// The longest pause, in seconds.
 const LONGEST_PAUSE: u32 = 300;
+
+/// How long nothing is launched that GitHub would not register, in seconds, the first time. Each time in a row
+/// doubles it, up to [`LONGEST_PAUSE`]: the reason is one that people mend, and each try costs an instance.
+const FIRST_REFUSAL: u32 = 30;
+
+/// The most of GitHub's answer that is kept, in characters.
+const PROBLEM_KEPT: usize = 500;
+
+/// Seconds that double with each failure in a row.
+fn pause(first: u32, failures: u32) -> u32 {
+    first
+        .saturating_mul(1 << (failures - 1).min(10))
+        .min(LONGEST_PAUSE)
+}
 
 impl Account {
     /// The same with another revision.
@@ -205,9 +231,7 @@ impl Account {
             return;
         };
         let failures = place.map_or(0, |place| self.pauses.remove(place).failures) + 1;
-        let pause = FIRST_PAUSE
-            .saturating_mul(1 << (failures - 1).min(10))
-            .min(LONGEST_PAUSE);
+        let pause = pause(FIRST_PAUSE, failures);
         self.pauses.push(Pause {
             class: class.clone(),
             capacity,
@@ -215,6 +239,35 @@ impl Account {
             until: Timestamp(now.0 + u64::from(pause)),
             code: code.to_owned(),
         });
+    }
+
+    /// Notes that GitHub registered a runner of a class (none), or why it refused to. Whether that is news.
+    pub fn note_registration(
+        &mut self,
+        class: &ClassName,
+        refused: Option<&str>,
+        now: Timestamp,
+    ) -> bool {
+        let known = self.refusals.remove(class);
+        let Some(problem) = refused else {
+            return known.is_some();
+        };
+        let failures = known.map_or(0, |known| known.failures) + 1;
+        let refusal = Refusal {
+            failures,
+            until: Timestamp(now.0 + u64::from(pause(FIRST_REFUSAL, failures))),
+            problem: problem.chars().take(PROBLEM_KEPT).collect(),
+        };
+        self.refusals.insert(class.clone(), refusal);
+        true
+    }
+
+    /// That GitHub refused to register the class's last runner.
+    pub fn refused(&self, class: &ClassName, now: Timestamp) -> Option<Refused> {
+        self.refusals.get(class).map(|refusal| Refused {
+            problem: refusal.problem.clone(),
+            paused_for: now.age(refusal.until),
+        })
     }
 
     /// What EC2 did not have the last time that it was asked for that class.

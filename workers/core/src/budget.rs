@@ -2,8 +2,8 @@
 //! are in all.
 //!
 //! Both are one small item each in the ledger, read, changed and written back on condition that nobody
-//! did so meanwhile. What is reserved and then not used is lost for a minute, or until its scope is acted
-//! on again: an act that dies leaves nobody short for longer.
+//! did so meanwhile. What an act that died had reserved is lost for a minute, or until its scope is acted
+//! on again: it leaves nobody short for longer.
 
 use std::collections::BTreeMap;
 
@@ -58,14 +58,35 @@ impl Window {
         limit.saturating_sub(spent)
     }
 
-    fn spend(&mut self, count: u32, grain: u64, length: u64, now: Timestamp) {
+    /// Forgets what is over.
+    fn roll(&mut self, length: u64, now: Timestamp) {
         self.spent.retain(|(at, _)| at.0 + length > now.0);
-        let at = Timestamp(now.0 / grain * grain);
-        match self.spent.last_mut() {
-            // Of two clocks one is behind: what is spent counts from the later time.
-            Some((last, spent)) if *last >= at => *spent = spent.saturating_add(count),
-            _ if count > 0 => self.spent.push((at, count)),
-            _ => {}
+    }
+
+    /// Spends so much at that time.
+    fn spend(&mut self, count: u32, grain: u64, at: Timestamp) {
+        if count == 0 {
+            return;
+        }
+        let at = Timestamp(at.0 / grain * grain);
+        match self.spent.binary_search_by_key(&at, |(at, _)| *at) {
+            Ok(place) => {
+                let spent = &mut self.spent[place].1;
+                *spent = spent.saturating_add(count);
+            }
+            Err(place) => self.spent.insert(place, (at, count)),
+        }
+    }
+
+    /// Takes back what was spent at that time, as far as it is still remembered.
+    fn take_back(&mut self, count: u32, grain: u64, at: Timestamp) {
+        let at = Timestamp(at.0 / grain * grain);
+        if let Ok(place) = self.spent.binary_search_by_key(&at, |(at, _)| *at) {
+            let spent = &mut self.spent[place].1;
+            *spent = spent.saturating_sub(count);
+            if *spent == 0 {
+                self.spent.remove(place);
+            }
         }
     }
 
@@ -77,10 +98,24 @@ impl Window {
     }
 }
 
+/// How long before its time a registration may be reserved, in seconds: a launch takes a part of that until
+/// there is anything to register, and for the rest it waits. So what GitHub allows anew each minute is used
+/// in that very second.
+pub const AHEAD: u64 = 4;
+
 /// Seconds.
 const MINUTE: u64 = 60;
 /// Seconds.
 const HOUR: u64 = 3_600;
+
+/// Registrations that may be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Reserved {
+    /// How many.
+    pub count: u32,
+    /// Not before that.
+    pub from: Timestamp,
+}
 
 /// What GitHub was asked for lately by all acts of the deployment, and whether it wants to be left alone.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -93,51 +128,88 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// How many registrations can be made now.
+    /// How many registrations can be reserved now.
     pub fn registrations_left(&self, rates: &Rates, now: Timestamp) -> u32 {
-        if self.closed_until > now {
+        self.left(rates, ahead(now))
+    }
+
+    /// How many registrations can be made then.
+    fn left(&self, rates: &Rates, then: Timestamp) -> u32 {
+        if self.closed_until > then {
             return 0;
         }
         let by_points = rates.points_a_minute.map_or(u32::MAX, |limit| {
-            self.points.left(limit, MINUTE, now) / POINTS_A_WRITE
+            self.points.left(limit, MINUTE, then) / POINTS_A_WRITE
         });
         let by_hour = rates
             .registrations_an_hour
-            .map_or(u32::MAX, |limit| self.registrations.left(limit, HOUR, now));
+            .map_or(u32::MAX, |limit| self.registrations.left(limit, HOUR, then));
         by_points.min(by_hour)
     }
 
-    /// In how many seconds there is more; 0: nothing is spent.
+    /// In how many seconds more can be reserved; 0: nothing is spent.
     pub fn frees(&self, rates: &Rates, now: Timestamp) -> u32 {
-        let closed = u32::try_from(self.closed_until.0.saturating_sub(now.0)).unwrap_or(u32::MAX);
+        let then = ahead(now);
+        let closed = u32::try_from(self.closed_until.0.saturating_sub(then.0)).unwrap_or(u32::MAX);
         let hour_is_over = rates
             .registrations_an_hour
-            .is_some_and(|limit| self.registrations.left(limit, HOUR, now) == 0);
+            .is_some_and(|limit| self.registrations.left(limit, HOUR, then) == 0);
         let window = if hour_is_over {
-            self.registrations.frees(HOUR, now)
+            self.registrations.frees(HOUR, then)
         } else {
-            self.points.frees(MINUTE, now)
+            self.points.frees(MINUTE, then)
         };
         closed.max(window)
     }
 
-    /// Reserves as many registrations as there are left, at most so many. How many it is.
-    pub fn reserve(&mut self, wanted: u32, rates: &Rates, now: Timestamp) -> u32 {
-        let granted = wanted.min(self.registrations_left(rates, now));
+    /// Reserves as many registrations as there are left, at most so many.
+    pub fn reserve(&mut self, wanted: u32, rates: &Rates, now: Timestamp) -> Reserved {
+        self.points.roll(MINUTE, now);
+        self.registrations.roll(HOUR, now);
+        let count = wanted.min(self.registrations_left(rates, now));
+        let allows = |then: &u64| self.left(rates, Timestamp(*then)) >= count;
+        let from = (now.0..ahead(now).0).find(allows);
+        let from = from.map_or_else(|| ahead(now), Timestamp);
+        let reserved = Reserved { count, from };
+        self.spend(count, rates, from);
+        reserved
+    }
+
+    /// Takes back what was reserved and is not asked for.
+    pub fn give_back(&mut self, reserved: Reserved) {
+        let points = reserved.count.saturating_mul(POINTS_A_WRITE);
+        self.points.take_back(points, 1, reserved.from);
+        self.registrations
+            .take_back(reserved.count, MINUTE, reserved.from);
+    }
+
+    /// Notes what came of a reservation: so many registrations were asked for, the last of them at that time.
+    /// The others are free again.
+    pub fn settle(&mut self, reserved: Reserved, asked: u32, rates: &Rates, last: Timestamp) {
+        self.give_back(reserved);
+        // It may have been late in that second.
+        self.spend(asked, rates, Timestamp(last.0 + 1));
+    }
+
+    fn spend(&mut self, count: u32, rates: &Rates, at: Timestamp) {
         if rates.points_a_minute.is_some() {
             self.points
-                .spend(granted.saturating_mul(POINTS_A_WRITE), 1, MINUTE, now);
+                .spend(count.saturating_mul(POINTS_A_WRITE), 1, at);
         }
         if rates.registrations_an_hour.is_some() {
-            self.registrations.spend(granted, MINUTE, HOUR, now);
+            self.registrations.spend(count, MINUTE, at);
         }
-        granted
     }
 
     /// GitHub wants no registration before that.
     pub fn close(&mut self, until: Timestamp) {
         self.closed_until = self.closed_until.max(until);
     }
+}
+
+/// When what is reserved now may be asked for at the latest.
+fn ahead(now: Timestamp) -> Timestamp {
+    Timestamp(now.0 + AHEAD)
 }
 
 /// How long a reservation of room holds that no decision has made use of, in seconds: a Lambda lives no
@@ -260,13 +332,30 @@ mod tests {
         Timestamp(1_800_000_000 + seconds)
     }
 
+    fn granted(budget: &mut Budget, wanted: u32, rates: &Rates, now: u64) -> (u32, u64) {
+        let reserved = budget.reserve(wanted, rates, at(now));
+        (reserved.count, reserved.from.0 - at(0).0)
+    }
+
     #[test]
     fn a_minute_has_so_many_registrations_and_the_next_has_as_many_again() {
         let mut budget = Budget::default();
-        assert_eq!(budget.reserve(1_000, &RATES, at(0)), 174);
-        assert_eq!(budget.reserve(1, &RATES, at(59)), 0);
-        assert_eq!(budget.frees(&RATES, at(20)), 40);
-        assert_eq!(budget.reserve(1_000, &RATES, at(60)), 174);
+        assert_eq!(granted(&mut budget, 1_000, &RATES, 0), (174, 0));
+        assert_eq!(granted(&mut budget, 1, &RATES, 55), (0, 55));
+        assert_eq!(budget.frees(&RATES, at(20)), 36);
+        // They are reserved shortly before they may be made.
+        assert_eq!(granted(&mut budget, 1_000, &RATES, 57), (174, 60));
+    }
+
+    #[test]
+    fn what_was_not_asked_for_is_free_again_and_what_was_counts_from_when_it_was() {
+        let mut budget = Budget::default();
+        let reserved = budget.reserve(1_000, &RATES, at(0));
+        budget.settle(reserved, 100, &RATES, at(6));
+        assert_eq!(granted(&mut budget, 1_000, &RATES, 7), (74, 7));
+        // The hundred of until the end of second 6.
+        assert_eq!(granted(&mut budget, 1_000, &RATES, 62), (0, 62));
+        assert_eq!(granted(&mut budget, 1_000, &RATES, 63), (174, 67));
     }
 
     #[test]
@@ -274,9 +363,9 @@ mod tests {
         let mut budget = Budget::default();
         budget.close(at(30));
         budget.close(at(10));
-        assert_eq!(budget.registrations_left(&RATES, at(29)), 0);
-        assert_eq!(budget.frees(&RATES, at(10)), 20);
-        assert_eq!(budget.registrations_left(&RATES, at(30)), 174);
+        assert_eq!(budget.registrations_left(&RATES, at(25)), 0);
+        assert_eq!(budget.frees(&RATES, at(10)), 16);
+        assert_eq!(granted(&mut budget, 1_000, &RATES, 26), (174, 30));
     }
 
     #[test]
@@ -286,11 +375,11 @@ mod tests {
             ..RATES
         };
         let mut budget = Budget::default();
-        assert_eq!(budget.reserve(174, &rates, at(0)), 174);
-        assert_eq!(budget.reserve(174, &rates, at(60)), 26);
-        assert_eq!(budget.reserve(1, &rates, at(120)), 0);
+        assert_eq!(granted(&mut budget, 174, &rates, 0).0, 174);
+        assert_eq!(granted(&mut budget, 174, &rates, 60).0, 26);
+        assert_eq!(granted(&mut budget, 1, &rates, 120).0, 0);
         assert!(budget.frees(&rates, at(120)) > 3_000);
-        assert_eq!(budget.reserve(174, &rates, at(3_660)), 174);
+        assert_eq!(granted(&mut budget, 174, &rates, 3_660).0, 174);
     }
 
     #[test]
@@ -322,17 +411,30 @@ mod tests {
     }
 
     proptest! {
+        /// Each act asks for what it reserved some time later, and dies before that now and then.
         #[test]
-        fn no_minute_and_no_hour_ever_has_more(asks in prop::collection::vec((0_u64..40, 0_u32..300), 1..200)) {
+        fn no_minute_and_no_hour_ever_has_more(
+            asks in prop::collection::vec(
+                (0_u64..40, 0_u32..300, 0_u64..3, prop::option::of(0_u32..300), any::<bool>()),
+                1..200,
+            ),
+        ) {
             let mut budget = Budget::default();
             let mut now = 0;
-            let mut granted = Vec::new();
-            for (later, wanted) in asks {
+            let mut made = Vec::new();
+            for (later, wanted, takes, asked, at_once) in asks {
                 now += later;
-                granted.push((now, budget.reserve(wanted, &RATES, at(now))));
+                let reserved = budget.reserve(wanted, &RATES, at(now));
+                prop_assert!(reserved.from >= at(now) && reserved.from <= ahead(at(now)));
+                let asked = asked.map_or(reserved.count, |asked| asked.min(reserved.count));
+                let last = Timestamp(reserved.from.0 + takes);
+                budget.settle(reserved, asked, &RATES, last);
+                // As GitHub counts them: all at once, or late in the last second.
+                made.push((if at_once { reserved.from.0 } else { last.0 + 1 }, asked));
+                now = now.max(last.0 - at(0).0);
             }
-            for (start, _) in &granted {
-                let within = |length: u64| granted.iter()
+            for (start, _) in &made {
+                let within = |length: u64| made.iter()
                     .filter(|(at, _)| (*start..start + length).contains(at))
                     .map(|(_, count)| count).sum::<u32>();
                 prop_assert!(within(MINUTE) * POINTS_A_WRITE <= 870);

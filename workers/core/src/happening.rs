@@ -8,7 +8,7 @@ use stoker_intake::{Action, DeliveryId, EventKind};
 
 use crate::class::Capacity;
 use crate::control::Rebuilt;
-use crate::guardrails::Edit;
+use crate::guardrails::{Edit, Rule};
 use crate::ids::{ClassName, DecisionId, InstanceId, IntentId, JobKey, ScopeKey};
 use crate::intent::{Instance, Refusal};
 use crate::job::JobPhase;
@@ -200,6 +200,9 @@ pub struct DecidedDeferral {
     pub jobs: Vec<JobKey>,
     /// In how many seconds to ask again; none: when something changes.
     pub retry_after: Option<u32>,
-    /// The policy's reason.
+    /// The guardrail that kept them from the runners that the policy wanted for them; none: it wanted none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<Rule>,
+    /// The policy's reason, or the guardrail's.
     pub reason: String,
 }

@@ -178,6 +178,7 @@ fn situation_with(jobs: usize, runners: usize, more: &[String]) -> Situation {
             .all()
             .iter()
             .map(|class| ClassFacts {
+                refused: None,
                 class: class.clone(),
                 left: 2_000,
                 spot: Recent::default(),

@@ -52,7 +52,10 @@ pub(crate) async fn function(settings: Settings) -> anyhow::Result<Function> {
     }
     let queues = SqsMessages::new(
         clients.sqs.clone(),
-        [settings.intake_queue_url, settings.act_queue_url.clone()],
+        [
+            settings.intake_queue_url.clone(),
+            settings.act_queue_url.clone(),
+        ],
         settings.dead_letter_queue_url,
     );
     let reporter: Arc<dyn Reporter> = Arc::<Recorder>::clone(&recorder);
@@ -63,9 +66,14 @@ pub(crate) async fn function(settings: Settings) -> anyhow::Result<Function> {
             fleet: Arc::new(Ec2Fleet::new(clients.ec2, deployment)),
             github: Arc::new(github),
             configurations: Arc::new(Paced::new(configurations, settings.parameter_writes)),
-            acts: Arc::new(SqsActs::new(clients.sqs, settings.act_queue_url)),
+            acts: Arc::new(SqsActs::new(
+                clients.sqs,
+                settings.act_queue_url,
+                settings.intake_queue_url,
+            )),
             decider: Arc::new(decider),
             clock: Arc::clone(&clock),
+            timer: Arc::new(SystemClock),
             reporter: Arc::clone(&reporter),
         },
     )

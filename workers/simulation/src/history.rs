@@ -146,6 +146,7 @@ impl History {
                 acts: Arc::new(ports.clone()),
                 decider: Arc::new(ports.clone()),
                 clock: Arc::new(ports.clone()),
+                timer: Arc::new(ports.clone()),
                 reporter: Arc::new(ports.clone()),
             },
         );
@@ -241,11 +242,11 @@ impl History {
         if self.processes.is_empty() {
             self.receive();
         }
-        if self.processes.is_empty() {
+        let waiting = self.ports.world().waiting;
+        if self.processes.len() <= waiting {
             self.time_passes();
-        } else {
-            self.somebody_goes_on();
         }
+        self.somebody_goes_on();
     }
 
     fn time_passes(&mut self) {

@@ -81,10 +81,9 @@ impl Ledger for Ports {
         .await
     }
 
-    async fn put_due(&self, due: &Due) -> Result<(), LedgerError> {
+    async fn put_due(&self, due: &Due) -> Result<bool, LedgerError> {
         self.books("note what is due", |world| {
-            world.books.due.insert(due.clone());
-            Ok(())
+            Ok(world.books.due.insert(due.clone()))
         })
         .await
     }

@@ -19,7 +19,7 @@ use stoker_core::ports::{
     ActQueue, ActQueueError, ActRequest, Clock, ConfigurationError, Configurations, Fleet,
     FleetError, GitHub, GitHubError, GitHubFault, InstalledAccount, JobLookup, LedgerError,
     LiveJobs, Ours, RegisteredRunner, RegistrationTarget, Removed, Reporter, RunnerSpec,
-    ScaleUpDecider,
+    ScaleUpDecider, Timer,
 };
 use stoker_core::situation::{PhaseFacts, ScopeName, Situation};
 use stoker_core::time::Timestamp;
@@ -111,6 +111,64 @@ impl Ports {
 impl Clock for Ports {
     fn now(&self) -> Timestamp {
         self.world().now
+    }
+}
+
+#[async_trait]
+impl Timer for Ports {
+    async fn wait_until(&self, then: Timestamp) {
+        Waiting {
+            world: &self.0,
+            then,
+            is_counted: false,
+        }
+        .await;
+    }
+}
+
+/// Waits until it is that time; how many do is counted, so that time passes when nobody can go on.
+struct Waiting<'a> {
+    world: &'a Mutex<World>,
+    then: Timestamp,
+    is_counted: bool,
+}
+
+impl Waiting<'_> {
+    fn count(&mut self, is_waiting: bool) {
+        if self.is_counted == is_waiting {
+            return;
+        }
+        self.is_counted = is_waiting;
+        let mut world = self.world.lock().unwrap_or_else(PoisonError::into_inner);
+        if is_waiting {
+            world.waiting += 1;
+        } else {
+            world.waiting -= 1;
+        }
+    }
+}
+
+impl Future for Waiting<'_> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let now = {
+            let world = self.world.lock().unwrap_or_else(PoisonError::into_inner);
+            world.now
+        };
+        let waits = now < self.then;
+        self.count(waits);
+        if !waits {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.count(false);
     }
 }
 
@@ -392,6 +450,23 @@ impl ActQueue for Ports {
             return Err(failed());
         }
         self.world().send(Message::Act(request.clone()), 0);
+        if meets == Meets::After {
+            return Err(failed());
+        }
+        Ok(())
+    }
+
+    async fn ask_in(&self, request: &ActRequest, seconds: u32) -> Result<(), ActQueueError> {
+        let failed = || ActQueueError {
+            scope: request.scope,
+            problem: "no answer".to_owned(),
+        };
+        let meets = self.meets("ask for a later act").await;
+        if meets == Meets::Before {
+            return Err(failed());
+        }
+        let reminder = Message::Reminder(request.clone());
+        self.world().send(reminder, seconds.into());
         if meets == Meets::After {
             return Err(failed());
         }

@@ -32,6 +32,8 @@ pub(crate) enum Message {
     Job(Box<JobEvent>),
     Instance(InstanceId, RunnerNews, String),
     Act(ActRequest),
+    /// A request to act that waits in the queue of events until its time.
+    Reminder(ActRequest),
     Tick,
 }
 
@@ -55,6 +57,7 @@ impl Queued {
                 serde_json::to_string(request).ok()?,
                 Some(request.scope.to_string()),
             ),
+            Message::Reminder(request) => (serde_json::to_string(request).ok()?, None),
             Message::Instance(instance, news, id) => {
                 let (kind, state) = match news {
                     RunnerNews::Interrupted => ("EC2 Spot Instance Interruption Warning", ""),
@@ -83,6 +86,8 @@ impl Queued {
 /// The world.
 pub(crate) struct World {
     pub(crate) now: Timestamp,
+    /// How many processes wait for a time to come.
+    pub(crate) waiting: usize,
     pub(crate) draw: Draw,
     /// Of so many requests one fails; 0: none.
     pub(crate) faults: u64,
@@ -110,6 +115,7 @@ impl World {
         let labels = fixtures.queued_event(1, 1).labels.unwrap_or_default();
         Self {
             now: START,
+            waiting: 0,
             draw: Draw::new(seed),
             faults: 0,
             disorder: true,

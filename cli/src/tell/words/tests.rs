@@ -67,6 +67,7 @@ fn a_deferral_is_told_once_and_again_only_with_another_reason() {
     let deferral = |reason: &str| DecidedDeferral {
         jobs: vec![job(1)],
         retry_after: None,
+        rule: None,
         reason: reason.to_owned(),
     };
     let mut tell =

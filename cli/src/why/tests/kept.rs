@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use stoker_core::class::Capacity;
+use stoker_core::guardrails::Rule;
 use stoker_core::happening::{DecidedDeferral, DecidedLaunch, Decision, Happening};
 use stoker_core::ids::{ArtifactDigest, ClassName, DecisionId, IntentId, JobKey, ScopeKey};
 use stoker_core::intent::Instance;
@@ -138,7 +139,16 @@ pub(super) fn deferral(reason: &str) -> DecidedDeferral {
     DecidedDeferral {
         jobs: vec![key(4711)],
         retry_after: Some(60),
+        rule: None,
         reason: reason.to_owned(),
+    }
+}
+
+/// What a guardrail cut.
+pub(super) fn cut(rule: Rule) -> DecidedDeferral {
+    DecidedDeferral {
+        rule: Some(rule),
+        ..deferral(&rule.to_string())
     }
 }
 

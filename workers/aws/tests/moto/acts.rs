@@ -70,7 +70,7 @@ fn request(scope: &str, folded: &str) -> ActRequest {
 async fn a_request_arrives_in_the_group_of_its_scope() {
     let aws = Aws::new().await;
     let url = queue(&aws).await;
-    let acts = SqsActs::new(aws.clients.sqs.clone(), &url);
+    let acts = SqsActs::new(aws.clients.sqs.clone(), &url, "");
     acts.ask(&request("org-1", "a-1")).await.unwrap();
     acts.ask(&request("repo-7", "a-1")).await.unwrap();
     let queued: Vec<_> = queued(&aws, &url).await;
@@ -87,7 +87,7 @@ async fn a_request_arrives_in_the_group_of_its_scope() {
 async fn a_repetition_is_swallowed_and_another_fold_of_the_scope_is_not() {
     let aws = Aws::new().await;
     let url = queue(&aws).await;
-    let acts = SqsActs::new(aws.clients.sqs.clone(), &url);
+    let acts = SqsActs::new(aws.clients.sqs.clone(), &url, "");
     let long = "x".repeat(300);
     for folded in ["a-1", "a-1", "a-2", &long, &long] {
         acts.ask(&request("org-1", folded)).await.unwrap();
@@ -104,10 +104,44 @@ async fn a_repetition_is_swallowed_and_another_fold_of_the_scope_is_not() {
 }
 
 #[tokio::test]
+async fn what_is_asked_for_later_waits_in_the_intake_queue() {
+    let aws = Aws::new().await;
+    let url = queue(&aws).await;
+    let intake = aws.clients.sqs.create_queue().queue_name(unique("intake"));
+    let intake = intake.send().await.unwrap().queue_url.unwrap();
+    let acts = SqsActs::new(aws.clients.sqs.clone(), &url, &intake);
+    acts.ask_in(&request("org-1", "due-1"), 2).await.unwrap();
+    // SQS refuses a longer delay than 900 seconds.
+    acts.ask_in(&request("org-1", "due-2"), 5_000)
+        .await
+        .unwrap();
+    let waiting = async || {
+        let attributes = aws
+            .clients
+            .sqs
+            .get_queue_attributes()
+            .queue_url(&intake)
+            .attribute_names(QueueAttributeName::All)
+            .send()
+            .await
+            .unwrap();
+        let of = |name| attributes.attributes().unwrap()[&name].clone();
+        [
+            of(QueueAttributeName::ApproximateNumberOfMessagesDelayed),
+            of(QueueAttributeName::ApproximateNumberOfMessages),
+        ]
+    };
+    assert_eq!(waiting().await, ["2", "0"]);
+    tokio::time::sleep(std::time::Duration::from_millis(2_500)).await;
+    assert_eq!(waiting().await, ["1", "1"]);
+    assert!(queued(&aws, &url).await.is_empty());
+}
+
+#[tokio::test]
 async fn a_queue_that_is_not_there_is_an_error_that_names_the_scope() {
     let aws = Aws::new().await;
     let url = format!("{}/123456789012/none.fifo", aws.endpoint);
-    let error = SqsActs::new(aws.clients.sqs.clone(), url)
+    let error = SqsActs::new(aws.clients.sqs.clone(), url, "")
         .ask(&request("org-1", "a"))
         .await
         .unwrap_err()

@@ -41,7 +41,7 @@ pub(crate) struct Purposed {
 
 #[async_trait]
 impl Steer for Purposed {
-    async fn fold(&self, event: &JobEvent) -> Result<(), ControlError> {
+    async fn fold(&self, event: &JobEvent) -> Result<Option<ActRequest>, ControlError> {
         let purpose = if event.is_work() {
             Purpose::Queued
         } else {
@@ -59,9 +59,16 @@ impl Steer for Purposed {
         instance: &InstanceId,
         news: &RunnerNews,
         event: &str,
-    ) -> Result<(), ControlError> {
+    ) -> Result<Option<ActRequest>, ControlError> {
         let folding = Steer::fold_instance(&self.control, instance, news, event);
         PURPOSE.scope(Purpose::News, folding).await
+    }
+
+    async fn ask(&self, request: &ActRequest) -> Result<(), ControlError> {
+        // For whatever its batch held.
+        PURPOSE
+            .scope(Purpose::Around, Steer::ask(&self.control, request))
+            .await
     }
 
     async fn act(&self, scope: ScopeKey, trigger: Trigger) -> Result<Acted, ControlError> {
@@ -98,7 +105,15 @@ impl ActQueue for Acts {
     async fn ask(&self, request: &ActRequest) -> Result<(), ActQueueError> {
         let body = serde_json::to_string(request).unwrap_or_default();
         let id = format!("{}:{}", request.scope, request.folded);
-        self.0.acts.send(&self.0, body, Some(id)).await;
+        let at = Instant::now();
+        self.0.acts.send(&self.0, body, Some(id), at).await;
+        Ok(())
+    }
+
+    async fn ask_in(&self, request: &ActRequest, seconds: u32) -> Result<(), ActQueueError> {
+        let body = serde_json::to_string(request).unwrap_or_default();
+        let at = Instant::now() + Duration::from_secs(seconds.into());
+        self.0.intake.send(&self.0, body, None, at).await;
         Ok(())
     }
 }
@@ -183,6 +198,7 @@ impl Lambda {
                 acts: Arc::new(Acts(Arc::clone(world))),
                 decider: Arc::clone(&self.decider),
                 clock: Arc::clone(&clock),
+                timer: Arc::<World>::clone(world),
                 reporter: Arc::clone(&reporter),
             },
         )

@@ -75,7 +75,7 @@ pub(crate) fn event(number: u64, action: Action, runner: Option<&str>) -> JobEve
 /// A message of an event.
 async fn tell(world: &World, event: &JobEvent) {
     if let Ok(body) = event.to_message() {
-        world.intake.send(world, body, None).await;
+        world.intake.send(world, body, None, Instant::now()).await;
     }
 }
 
@@ -104,7 +104,10 @@ async fn tell_state(world: &World, instance: &InstanceId, state: &str) {
         "resources": [format!("arn:aws:ec2:us-east-1:123456789012:instance/{instance}")],
         "detail": {"instance-id": instance.as_str(), "state": state},
     });
-    world.intake.send(world, body.to_string(), None).await;
+    world
+        .intake
+        .send(world, body.to_string(), None, Instant::now())
+        .await;
 }
 
 fn seconds(world: &World, least: f64, most: f64) -> Duration {

@@ -78,8 +78,14 @@ impl Queue {
         }
     }
 
-    /// Sends a message; one with a known deduplication id is swallowed.
-    pub(crate) async fn send(&self, world: &World, body: String, id: Option<String>) {
+    /// Sends a message that is delivered then; one with a known deduplication id is swallowed.
+    pub(crate) async fn send(
+        &self,
+        world: &World,
+        body: String,
+        id: Option<String>,
+        visible: Instant,
+    ) {
         sleep(SQS).await;
         world.count(self.requests(), 1);
         let now = Instant::now();
@@ -101,7 +107,7 @@ impl Queue {
         let message = Message {
             body,
             receives: 0,
-            visible: now,
+            visible,
         };
         state.messages.insert(number, message);
         drop(state);

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use stoker_core::happening::Happening;
-use stoker_core::ports::{Clock, Reporter};
+use stoker_core::ports::{Clock, Reporter, Timer};
 use stoker_core::time::Timestamp;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::dynamo::Table;
 use crate::outside::Outside;
@@ -300,6 +301,14 @@ impl World {
 impl Clock for World {
     fn now(&self) -> Timestamp {
         Timestamp(START + self.began.elapsed().as_secs())
+    }
+}
+
+#[async_trait]
+impl Timer for World {
+    async fn wait_until(&self, then: Timestamp) {
+        let wait = Duration::from_secs(then.0.saturating_sub(START));
+        sleep_until(self.began + wait).await;
     }
 }
 

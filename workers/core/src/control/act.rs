@@ -5,6 +5,7 @@ use futures::future::{BoxFuture, FutureExt as _};
 use futures::stream::{self, StreamExt as _};
 use stoker_intake::InstallationId;
 
+use super::book::Learnt;
 use super::configure::{Has, REGISTERED_AT_ONCE};
 use super::{CONFLICTS_BORNE, Control, ControlError};
 use crate::happening::Happening;
@@ -78,7 +79,7 @@ impl Control {
             let Some(name) = scope_name(scope, &state) else {
                 // What it gave back is another scope's.
                 self.note_there(scope, &state).await?;
-                self.book(scope, &state, &[]).await;
+                self.book(scope, &state, &Learnt::default()).await;
                 return Ok(again.acted());
             };
             let verified = self.verify(&name, &state).await?;
@@ -135,8 +136,7 @@ impl Control {
         let lacking = |runner: &&Runner| runner.lacks_configuration();
         let launching: Vec<Runner> = state.runners.iter().filter(lacking).cloned().collect();
         if !launching.is_empty() {
-            let target = target_of(scope, &state);
-            again.join(self.take_over(target.as_ref(), launching).await?);
+            again.join(self.take_over(scope, &state, launching).await?);
         }
         Ok(again)
     }
@@ -145,10 +145,13 @@ impl Control {
     /// one while they are young enough to wait for it, and while any job of the scope is left.
     async fn take_over(
         &self,
-        target: Option<&RegistrationTarget>,
+        scope: ScopeKey,
+        state: &ScopeState,
         launching: Vec<Runner>,
     ) -> Result<Again, ControlError> {
         let now = self.now();
+        let target = target_of(scope, state);
+        let target = target.as_ref();
         let waits = |runner: &Runner| {
             target.is_some() && runner.launched_at.age(now) <= self.operation.boot_time / 2
         };
@@ -157,27 +160,46 @@ impl Control {
         let Some(target) = target else {
             return Ok(again);
         };
+        if young.is_empty() {
+            return Ok(again);
+        }
         let wanted = u32::try_from(young.len()).unwrap_or(u32::MAX);
-        let granted = self.reserve_registrations(wanted).await?;
-        if granted < wanted {
-            again.join(Again::after(SOON));
+        let reserved = self.reserve_registrations(wanted).await?;
+        if reserved.count < wanted {
+            let seconds = self.registrations_free_in().await?;
+            self.act_later(scope, seconds).await?;
         }
-        let granted = usize::try_from(granted).unwrap_or(usize::MAX);
-        let mut claimed = Vec::new();
+        let granted = usize::try_from(reserved.count).unwrap_or(usize::MAX);
+        let mut claiming = Vec::new();
         for runner in young.into_iter().take(granted) {
-            let mine = Runner {
-                attempt: runner.attempt + 1,
-                ..runner
-            };
-            match self.ports.ledger.put_runner(&mine).await {
-                Ok(()) => claimed.push(mine),
-                // Somebody else takes it over, or it is gone.
-                Err(LedgerError::Conflict(_)) => {}
-                Err(error) => return Err(error.into()),
-            }
+            claiming.push(self.claim(runner).boxed());
         }
-        again.join(self.configure(target, &claimed).await?);
+        let mut claims = stream::iter(claiming).buffer_unordered(REGISTERED_AT_ONCE);
+        let mut claimed = Vec::new();
+        while let Some(claim) = claims.next().await {
+            claimed.extend(claim?);
+        }
+        let configuring = self.configure(target, &claimed, reserved).await?;
+        again.join(configuring.again);
+        let learnt = Learnt {
+            registered: configuring.registered,
+            ..Learnt::default()
+        };
+        self.book(scope, state, &learnt).await;
         Ok(again)
+    }
+
+    /// Takes a runner over from an act that died. None: somebody else does, or it is gone.
+    async fn claim(&self, runner: Runner) -> Result<Option<Runner>, ControlError> {
+        let mine = Runner {
+            attempt: runner.attempt + 1,
+            ..runner
+        };
+        match self.ports.ledger.put_runner(&mine).await {
+            Ok(()) => Ok(Some(mine)),
+            Err(LedgerError::Conflict(_)) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Runners that get no configuration any more: those that can take no job are terminated, the others are

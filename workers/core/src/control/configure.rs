@@ -1,24 +1,23 @@
 //! From an instance to a runner: its registration, written where only it can read it.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::BTreeMap;
 
-use futures::future::FutureExt as _;
+use futures::future::{BoxFuture, FutureExt as _};
 use futures::stream::{self, StreamExt as _};
 
 use super::act::{Again, SOON};
+use super::registering::{Asking, Unregistered};
 use super::{CONFLICTS_BORNE, Control, ControlError};
-use crate::boot::{InstanceConfiguration, Registration};
+use crate::boot::InstanceConfiguration;
+use crate::budget::Reserved;
 use crate::happening::Happening;
-use crate::ids::InstanceId;
-use crate::ports::{
-    GitHubError, GitHubFault, LedgerError, RegistrationTarget, Removed, RunnerSpec,
-};
+use crate::ids::{ClassName, InstanceId};
+use crate::ports::{GitHubError, LedgerError, RegistrationTarget, Removed};
 use crate::runner::{Runner, RunnerNews, RunnerPhase};
-use crate::time::Timestamp;
 
 /// How many runners are registered at once: enough for the 180 a minute that GitHub allows an App
 /// (JIT costs 5 of 900 points), and, where it sets no limit, for thousands; few enough for its limit of 100
-/// requests at once.
+/// requests at once. As many configurations are written at once.
 pub(super) const REGISTERED_AT_ONCE: usize = 50;
 
 /// What became of one runner.
@@ -42,86 +41,130 @@ pub(super) enum Has {
     Perhaps,
 }
 
-/// Why a runner is not registered.
-enum Unregistered {
-    /// GitHub wants to be left alone until then.
-    Wait(Timestamp),
-    /// Its instance is to be replaced, because of this.
-    Replace(String),
-    /// Another actor has it.
-    Overtaken,
+/// What came of configuring runners.
+#[derive(Debug, Default)]
+pub(super) struct Configuring {
+    /// When the rest is to be tried again.
+    pub(super) again: Again,
+    /// By class, that GitHub registers its runners (none), or why it does not.
+    pub(super) registered: BTreeMap<ClassName, Option<String>>,
 }
 
-impl Unregistered {
-    fn of(error: &GitHubError) -> Self {
-        match error.fault {
-            GitHubFault::Limited { until } => Self::Wait(until),
-            _ => Self::Replace(error.to_string()),
+/// All of it is seen through, whatever becomes of one: the others' instances are waiting.
+struct Progress {
+    again: Again,
+    failed: Option<ControlError>,
+}
+
+impl Progress {
+    fn note(&mut self, configured: Result<Configured, ControlError>) {
+        match configured {
+            Ok(Configured::Done | Configured::Overtaken | Configured::Waits) => {}
+            Ok(Configured::GivenUp) => self.again.join(Again::after(SOON)),
+            Err(error) => self.failed = Some(error),
         }
+    }
+
+    fn note_err(&mut self, done: Result<(), ControlError>) {
+        self.failed = self.failed.take().or(done.err());
     }
 }
 
 impl Control {
-    /// Registers runners and writes their configurations. An instance for which that fails is
-    /// terminated, since it would wait for ever; its demand stays. Where GitHub wants to be left alone, the
-    /// rest waits for its turn.
+    /// Registers runners, as many as were reserved, and writes their configurations. An instance for which that
+    /// fails is terminated, since it would wait for ever; its demand stays. Where GitHub wants to be left
+    /// alone, the rest waits for its turn, and its scope is looked at again then.
+    ///
+    /// All are registered before anything is written: SSM takes less a second than GitHub, and what GitHub
+    /// allows anew in a minute counts from when it was asked last.
     pub(super) async fn configure(
         &self,
         target: &RegistrationTarget,
         runners: &[Runner],
-    ) -> Result<Again, ControlError> {
-        // Since when nobody asks GitHub any more, and until when; 0: it may be asked.
-        let closed = AtomicU64::new(0);
+        reserved: Reserved,
+    ) -> Result<Configuring, ControlError> {
+        let Some(first) = runners.first() else {
+            self.give_back(reserved).await?;
+            return Ok(Configuring::default());
+        };
+        self.ports.timer.wait_until(reserved.from).await;
+        let asking = Asking::default();
         let mut begun = Vec::new();
         for runner in runners {
-            begun.push(self.configure_one(target, runner, &closed).boxed());
+            begun.push(self.register_one(target, runner, &asking).boxed());
         }
-        let mut done = stream::iter(begun).buffer_unordered(REGISTERED_AT_ONCE);
-        // All of them are seen through, whatever becomes of one: the others' instances are waiting.
-        let mut again = Again::default();
-        let mut failed = None;
-        while let Some(configured) = done.next().await {
-            match configured {
-                Ok(Configured::Done | Configured::Overtaken) => {}
-                Ok(Configured::GivenUp) => again.join(Again::after(SOON)),
-                Ok(Configured::Waits) => {
-                    let until = Timestamp(closed.load(Ordering::Relaxed));
-                    again.join(Again::after(self.now().age(until)));
+        let mut progress = Progress {
+            again: Again::default(),
+            failed: None,
+        };
+        let mut writing: Vec<BoxFuture<'_, _>> = Vec::new();
+        let mut registering = stream::iter(begun).buffer_unordered(REGISTERED_AT_ONCE);
+        while let Some(one) = registering.next().await {
+            match one {
+                Ok(Ok((runner, configuration))) => {
+                    writing.push(self.write_one(target, runner, configuration).boxed());
                 }
-                Err(error) => failed = Some(error),
+                Ok(Err(configured)) => progress.note(Ok(configured)),
+                Err(error) => progress.note(Err(error)),
             }
         }
-        match failed {
+        drop(registering);
+        let settled = self.settle_registrations(reserved, asking.asked()).await;
+        progress.note_err(settled);
+        if let Some(until) = asking.closed() {
+            progress.note_err(self.look_again(first.scope, until).await);
+        }
+        let mut written = stream::iter(writing).buffer_unordered(REGISTERED_AT_ONCE);
+        while let Some(one) = written.next().await {
+            progress.note(one);
+        }
+        match progress.failed {
             Some(error) => Err(error),
-            None => Ok(again),
+            None => Ok(Configuring {
+                again: progress.again,
+                registered: asking.said(),
+            }),
         }
     }
 
-    async fn configure_one(
+    async fn register_one<'r>(
         &self,
         target: &RegistrationTarget,
-        runner: &Runner,
-        closed: &AtomicU64,
-    ) -> Result<Configured, ControlError> {
-        if closed.load(Ordering::Relaxed) > 0 {
-            return Ok(Configured::Waits);
+        runner: &'r Runner,
+        asking: &Asking,
+    ) -> Result<Result<(&'r Runner, InstanceConfiguration), Configured>, ControlError> {
+        if asking.closed().is_some() {
+            return Ok(Err(Configured::Waits));
         }
-        let configuration = match self.registration(target, runner).await? {
-            Ok(configuration) => configuration,
+        let registered = match asking.refused(&runner.class) {
+            // The others of its class met the same a moment ago.
+            Some(problem) => Err(Unregistered::Replace(problem)),
+            None => self.registration(target, runner, asking).await?,
+        };
+        match registered {
+            Ok(configuration) => Ok(Ok((runner, configuration))),
             Err(Unregistered::Wait(until)) => {
-                if closed.fetch_max(until.0, Ordering::Relaxed) == 0 {
+                if asking.close(until) {
                     self.leave_github_alone(until).await?;
                 }
-                return Ok(Configured::Waits);
+                Ok(Err(Configured::Waits))
             }
-            Err(Unregistered::Overtaken) => return Ok(Configured::Overtaken),
-            Err(Unregistered::Replace(problem)) => {
+            Err(Unregistered::Overtaken) => Ok(Err(Configured::Overtaken)),
+            Err(Unregistered::Replace(problem) | Unregistered::Refused(problem)) => {
                 // An act that died may have written one.
                 self.unconfigured(target, runner, Has::Perhaps, problem)
                     .await?;
-                return Ok(Configured::GivenUp);
+                Ok(Err(Configured::GivenUp))
             }
-        };
+        }
+    }
+
+    async fn write_one(
+        &self,
+        target: &RegistrationTarget,
+        runner: &Runner,
+        configuration: InstanceConfiguration,
+    ) -> Result<Configured, ControlError> {
         // Before the instance can read it, so that a runner that is still launching has never had one.
         let Some(marked) = self.mark_configured(runner).await? else {
             // Another actor has given it up meanwhile, or taken it over.
@@ -219,96 +262,6 @@ impl Control {
     pub(super) async fn still_ours(&self, runner: &Runner) -> Result<Option<Runner>, ControlError> {
         let known = self.ports.ledger.runner(&runner.instance).await?;
         Ok(known.filter(|known| known.attempt == runner.attempt && known.lacks_configuration()))
-    }
-
-    /// Registers a runner with GitHub.
-    async fn registration(
-        &self,
-        target: &RegistrationTarget,
-        runner: &Runner,
-    ) -> Result<Result<InstanceConfiguration, Unregistered>, ControlError> {
-        let class = self.operation.classes.named(&runner.class);
-        let Some(labels) = class.map(|class| class.labels.clone()) else {
-            let problem = format!("class `{}` is configured no more", runner.class);
-            return Ok(Err(Unregistered::Replace(problem)));
-        };
-        let spec = RunnerSpec {
-            name: runner.name.clone(),
-            labels: labels.clone(),
-            runner_group: self.operation.runner_group.clone(),
-            mode: runner.mode,
-        };
-        let registered = self.register(target, runner, &spec).await?;
-        Ok(registered.map(|registration| InstanceConfiguration {
-            name: runner.name.clone(),
-            url: self.ports.github.page(&target.scope),
-            labels,
-            runner_group: self.operation.runner_group.clone(),
-            ephemeral: runner.mode.serves_one_job(),
-            registration,
-        }))
-    }
-
-    /// A just-in-time configuration makes a runner at GitHub, so it can't simply be asked for again: where
-    /// one of that name is there already, or may be, it is taken away first: unless it is connected, which
-    /// says that an act that died had given the instance its configuration (see [`Self::free_name`]).
-    async fn register(
-        &self,
-        target: &RegistrationTarget,
-        runner: &Runner,
-        spec: &RunnerSpec,
-    ) -> Result<Result<Registration, Unregistered>, ControlError> {
-        let error = match self.ports.github.register(target, spec).await {
-            Ok(registration) => return Ok(Ok(registration)),
-            Err(error) => error,
-        };
-        let may_be_there = matches!(error.fault, GitHubFault::Conflict | GitHubFault::Unknown)
-            && !spec.mode.registers_by_token();
-        if !may_be_there {
-            return Ok(Err(Unregistered::of(&error)));
-        }
-        if let Err(unregistered) = self.free_name(target, runner).await? {
-            return Ok(Err(unregistered));
-        }
-        let registered = self.ports.github.register(target, spec).await;
-        Ok(registered.map_err(|error| Unregistered::of(&error)))
-    }
-
-    /// Has nobody registered under a runner's name, or says why that can't be had: a runner that is
-    /// connected, or that runs a job, is never taken away.
-    async fn free_name(
-        &self,
-        target: &RegistrationTarget,
-        runner: &Runner,
-    ) -> Result<Result<(), Unregistered>, ControlError> {
-        let found = match self.ports.github.runner(target, &runner.name).await {
-            Ok(None) => return Ok(Ok(())),
-            Ok(Some(found)) => found,
-            Err(error) => return Ok(Err(Unregistered::of(&error))),
-        };
-        let Some(known) = self.still_ours(runner).await? else {
-            return Ok(Err(Unregistered::Overtaken));
-        };
-        if (found.online || found.busy) && known.phase == RunnerPhase::Booting {
-            // The act that died had written its configuration.
-            self.confirm_configured(known).await?;
-            return Ok(Err(Unregistered::Overtaken));
-        }
-        if found.online || found.busy {
-            return Ok(Err(Unregistered::Replace(format!(
-                "a runner called {} is connected already, though its instance was given no configuration",
-                runner.name
-            ))));
-        }
-        let removed = self.ports.github.remove(target, found.id).await;
-        Ok(match removed {
-            Ok(Removed::Removed | Removed::Unknown) => Ok(()),
-            Ok(Removed::Busy) => Err(Unregistered::Replace(format!(
-                "a runner called {} has taken a job, though its instance was given no configuration",
-                runner.name
-            ))),
-            Err(error) => Err(Unregistered::of(&error)),
-        })
     }
 
     /// Whether a runner that may have been given its configuration can take no job any more: GitHub has

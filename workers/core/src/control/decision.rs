@@ -113,6 +113,7 @@ impl Decided<'_> {
                         .map(|&place| situation.pending[place].key)
                         .collect(),
                     retry_after: deferral.retry_after,
+                    rule: None,
                     reason: deferral.reason.clone(),
                 })
                 .chain(reasons::cut(self.granted, situation))

@@ -24,10 +24,13 @@ pub enum Folded {
 }
 
 /// What hearing of an event came to.
-pub(super) struct Heard {
-    pub(super) folded: Folded,
-    /// The act that is to be asked for; none: nothing can follow from it.
-    pub(super) request: Option<ActRequest>,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heard {
+    /// What it is to the ledger.
+    pub folded: Folded,
+    /// The act that is to be [asked for](Control::ask) before the event is done with; none: nothing can
+    /// follow from it.
+    pub request: Option<ActRequest>,
 }
 
 impl Control {
@@ -38,13 +41,24 @@ impl Control {
     pub async fn fold(&self, event: &JobEvent) -> Result<Folded, ControlError> {
         let heard = self.hear(event).await?;
         if let Some(request) = &heard.request {
-            self.ports.acts.ask(request).await?;
+            self.ask(request).await?;
         }
         Ok(heard.folded)
     }
 
-    /// Folds an event, and asks for nothing.
-    pub(super) async fn hear(&self, event: &JobEvent) -> Result<Heard, ControlError> {
+    /// Asks for an act.
+    ///
+    /// # Errors
+    /// If the queue may not have taken it.
+    pub async fn ask(&self, request: &ActRequest) -> Result<(), ControlError> {
+        Ok(self.ports.acts.ask(request).await?)
+    }
+
+    /// Folds an event, and asks for nothing: who hears of many events asks once for all of them.
+    ///
+    /// # Errors
+    /// If it may not have been written down: the message is to be delivered again.
+    pub async fn hear(&self, event: &JobEvent) -> Result<Heard, ControlError> {
         let scope = job::scope_of(event, self.operation.level);
         let key = job::key_of(event);
         // The end of a job that is in the ledger is heard even if its class is configured no more.
@@ -196,8 +210,25 @@ impl Control {
         news: &RunnerNews,
         event: &str,
     ) -> Result<bool, ControlError> {
+        let request = self.hear_of_instance(instance, news, event).await?;
+        if let Some(request) = &request {
+            self.ask(request).await?;
+        }
+        Ok(request.is_some())
+    }
+
+    /// The same, without asking for the act that is to follow; none: it is not one of ours.
+    ///
+    /// # Errors
+    /// If it may not have been written down: the event is to be delivered again.
+    pub async fn hear_of_instance(
+        &self,
+        instance: &InstanceId,
+        news: &RunnerNews,
+        event: &str,
+    ) -> Result<Option<ActRequest>, ControlError> {
         let Some(before) = self.ports.ledger.runner(instance).await? else {
-            return Ok(false);
+            return Ok(None);
         };
         let changed = self.fold_runner(instance, news).await?;
         if changed.is_some()
@@ -206,15 +237,11 @@ impl Control {
             self.lost_its_runner(job, &before, news).await?;
         }
         // Also when nothing was new: the request of the first time may have been lost.
-        self.ports
-            .acts
-            .ask(&ActRequest {
-                scope: before.scope,
-                folded: format!("{instance}-{event}"),
-                trigger: Trigger::Fleet,
-            })
-            .await?;
-        Ok(true)
+        Ok(Some(ActRequest {
+            scope: before.scope,
+            folded: format!("{instance}-{event}"),
+            trigger: Trigger::Fleet,
+        }))
     }
 
     /// A job's runner went away under it.

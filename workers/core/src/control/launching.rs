@@ -1,19 +1,22 @@
 //! From a decision to runners: room is reserved, intents are saved, EC2 is asked, and what it gives is written
 //! down and configured.
 
+use std::collections::BTreeMap;
+
 use futures::future::{BoxFuture, FutureExt as _, join, join_all};
 
 use super::act::{Again, SOON, installation};
-use super::book::Answered;
+use super::book::{Answered, Learnt};
 use super::decision::{self, Decided};
 use super::{Control, ControlError};
+use crate::budget::Reserved;
 use crate::class::Capacity;
 use crate::guardrails::{self, Granted};
 use crate::happening::Happening;
-use crate::ids::{DecisionId, ScopeKey};
+use crate::ids::{ClassName, DecisionId, ScopeKey};
 use crate::intent::{Instance, Intent, Launched};
 use crate::plan::{Launch, Plan, Proposal};
-use crate::ports::{DecidedScope, Due, LedgerError, RegistrationTarget, ScopeState, Settlement};
+use crate::ports::{DecidedScope, LedgerError, RegistrationTarget, ScopeState, Settlement};
 use crate::runner::{Runner, RunnerPhase};
 use crate::situation::{ScopeName, Situation, Trigger, situation};
 use crate::time::Timestamp;
@@ -69,7 +72,7 @@ impl Control {
             .decider
             .decide(&situation, state.generation)
             .await;
-        let granted = self
+        let (granted, reserved) = self
             .granted(scope, state, &proposal.plan, &mut situation)
             .await?;
         let decided = Decided {
@@ -82,10 +85,11 @@ impl Control {
         };
         let intents = decided.intents();
         if !self.save(&decided, state, &intents).await? {
+            self.give_back(reserved).await?;
             return Ok(None);
         }
         self.tell(&decided, &intents);
-        self.carry_out(&decided, state, &intents, Some((name, trigger)))
+        self.carry_out(&decided, state, &intents, reserved, Some((name, trigger)))
             .await
             .map(Some)
     }
@@ -97,6 +101,7 @@ impl Control {
         decided: &Decided<'_>,
         state: &ScopeState,
         intents: &[Intent],
+        reserved: Reserved,
         falls_back: Option<(&ScopeName, Trigger)>,
     ) -> Result<Again, ControlError> {
         let mut answers = self.ask_for(intents).await?;
@@ -108,7 +113,8 @@ impl Control {
             scope: decided.situation.scope.clone(),
             installation: installation(state),
         };
-        let configured = self.configure(&target, &runners);
+        let reserved = self.for_these(&runners, reserved).await?;
+        let configured = self.configure(&target, &runners, reserved);
         let fallen_back = async {
             match falls_back {
                 Some((name, trigger)) => {
@@ -120,8 +126,13 @@ impl Control {
         let (configured, fallen_back) = join(configured, fallen_back).await;
         // Last, since runners are waited for, books and reasons are not; and whatever became of those: how
         // the launches went is known to nobody else.
-        let finished = self.finish(decided, state, intents, &answers).await;
-        let mut again = configured?;
+        let registered = configured
+            .as_ref()
+            .map_or_else(|_| BTreeMap::new(), |done| done.registered.clone());
+        let finished = self
+            .finish(decided, state, intents, &answers, registered)
+            .await;
+        let mut again = configured?.again;
         again.join(fallen_back?);
         finished?;
         if answers.iter().any(|answer| answer.launched.is_none()) {
@@ -147,18 +158,34 @@ impl Control {
         state: &ScopeState,
         plan: &Plan,
         situation: &mut Situation,
-    ) -> Result<Granted, ControlError> {
+    ) -> Result<(Granted, Reserved), ControlError> {
         let guards = &self.operation.guards;
         let granted = guardrails::clamp(plan, situation, guards);
         let wanted = granted.launches().iter().map(|launch| launch.count);
         let wanted = wanted.fold(0, u32::saturating_add);
         let reserved = self.reserve(scope, state, wanted).await?;
-        if reserved >= wanted {
-            return Ok(granted);
+        if reserved.count >= wanted {
+            return Ok((granted, reserved));
         }
         // Another scope was quicker since the room was looked at.
-        situation.headroom.registrations_left = reserved;
-        Ok(guardrails::clamp(plan, situation, guards))
+        situation.headroom.registrations_left = reserved.count;
+        Ok((guardrails::clamp(plan, situation, guards), reserved))
+    }
+
+    /// What was reserved for runners that EC2 did not give is for others, the fallback's among them.
+    async fn for_these(
+        &self,
+        runners: &[Runner],
+        reserved: Reserved,
+    ) -> Result<Reserved, ControlError> {
+        let count = u32::try_from(runners.len()).unwrap_or(u32::MAX);
+        let count = count.min(reserved.count);
+        self.give_back(Reserved {
+            count: reserved.count - count,
+            ..reserved
+        })
+        .await?;
+        Ok(Reserved { count, ..reserved })
     }
 
     /// Whether the decision stands: false if the scope was decided meanwhile. One that launches nothing
@@ -179,7 +206,7 @@ impl Control {
             decision: &decided.id,
             generation,
             intents,
-            due: (!intents.is_empty()).then(|| look_again(decided)),
+            due: (!intents.is_empty()).then(|| should_it_die(decided)),
         };
         match self.ports.ledger.save_decision(&saved).await {
             Ok(_version) => Ok(true),
@@ -257,7 +284,7 @@ impl Control {
             if plan.launches.is_empty() {
                 return Ok(Again::default());
             }
-            let granted = self.granted(scope, &state, &plan, &mut situation).await?;
+            let (granted, reserved) = self.granted(scope, &state, &plan, &mut situation).await?;
             let proposal = Proposal {
                 plan,
                 by: decision::spot_fallback(),
@@ -274,10 +301,12 @@ impl Control {
             };
             let intents = decided.intents();
             if intents.is_empty() || !self.save(&decided, &state, &intents).await? {
+                self.give_back(reserved).await?;
                 return Ok(Again::after(SOON));
             }
             self.tell(&decided, &intents);
-            self.carry_out(&decided, &state, &intents, None).await
+            self.carry_out(&decided, &state, &intents, reserved, None)
+                .await
         }
         .boxed()
     }
@@ -304,6 +333,7 @@ impl Control {
         state: &ScopeState,
         intents: &[Intent],
         answers: &[Answer<'_>],
+        registered: BTreeMap<ClassName, Option<String>>,
     ) -> Result<(), ControlError> {
         let now = self.now();
         let answered: Vec<Answered> = answers
@@ -318,18 +348,21 @@ impl Control {
                 at: now,
             })
             .collect();
-        self.book(decided.scope, state, &answered).await;
-        self.note_jobs(decided, intents).await;
         let pauses = answered.iter().any(|answer| answer.lacking.is_some());
+        let learnt = Learnt {
+            answered,
+            registered,
+        };
+        self.book(decided.scope, state, &learnt).await;
+        self.note_jobs(decided, intents).await;
         let soonest = decided
             .retry_after()
             .or(pauses.then_some(super::book::FIRST_PAUSE));
         if let Some(seconds) = soonest {
-            let due = Due {
-                at: Timestamp(now.0 + u64::from(seconds)),
-                scope: decided.scope,
-            };
-            self.ports.ledger.put_due(&due).await?;
+            // From when it was decided on, so that all acts of these seconds mean the same one.
+            let at = decided.situation.now.0 + u64::from(seconds);
+            let at = Timestamp(at.max(now.0 + 1));
+            self.look_again(decided.scope, at).await?;
         }
         Ok(())
     }
@@ -401,7 +434,7 @@ impl Control {
 }
 
 /// When the scope is looked at again, should the act that took the decision die.
-fn look_again(decided: &Decided<'_>) -> Timestamp {
+fn should_it_die(decided: &Decided<'_>) -> Timestamp {
     Timestamp(decided.situation.now.0 + LOOKED_AT_AGAIN)
 }
 

@@ -10,6 +10,7 @@ mod fold;
 mod launching;
 mod reasons;
 mod rebuild;
+mod registering;
 mod sharing;
 mod tick;
 mod verify;
@@ -22,15 +23,16 @@ use stoker_intake::{AllowList, RepositoryId};
 use thiserror::Error;
 
 pub use act::Acted;
-pub use fold::Folded;
+pub use fold::{Folded, Heard};
 pub use rebuild::{Origin, Rebuilt, RebuiltScope};
 pub use tick::Ticked;
 
 use crate::happening::Happening;
+use crate::ids::ScopeKey;
 use crate::limits::Operation;
 use crate::ports::{
     ActQueue, ActQueueError, Clock, Configurations, Fleet, FleetError, GitHub, Ledger, LedgerError,
-    Reporter, ScaleUpDecider,
+    Reporter, ScaleUpDecider, Timer,
 };
 use crate::time::Timestamp;
 
@@ -51,6 +53,8 @@ pub struct Ports {
     pub decider: Arc<dyn ScaleUpDecider>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// Who waits until a registration may be made.
+    pub timer: Arc<dyn Timer>,
     /// Who is told.
     pub reporter: Arc<dyn Reporter>,
 }
@@ -78,6 +82,8 @@ pub struct Control {
     turns: Arc<AtomicU64>,
     /// The repositories whose names this process has noted.
     named: Arc<Mutex<HashMap<String, RepositoryId>>>,
+    /// When this process has noted last that a scope is due: to note that again would be a write for nothing.
+    noted: Arc<Mutex<HashMap<ScopeKey, Timestamp>>>,
     /// Whose jobs are taken up by a rebuild: the edge's list, which no webhook passes that is not on it.
     allow_list: Arc<AllowList>,
 }
@@ -95,6 +101,7 @@ impl Control {
             actor: 0,
             turns: Arc::default(),
             named: Arc::default(),
+            noted: Arc::default(),
             allow_list: Arc::new(AllowList::all()),
         }
     }

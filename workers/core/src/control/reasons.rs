@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use futures::future::FutureExt as _;
 use futures::stream::{self, StreamExt as _};
 
+use super::act::SOON;
 use super::decision::Decided;
 use super::{Control, ControlError};
 use crate::guardrails::{Granted, Rule};
@@ -48,10 +49,35 @@ pub(super) fn cut(
             retry_after: match rule {
                 Rule::NoRoom => paused,
                 Rule::RegistrationBudget => Some(reset),
+                Rule::RegistrationRefused => Some(refused_for(situation)),
                 rule => rule.passes().then_some(MINUTE),
             },
-            reason: rule.to_string(),
+            rule: Some(rule),
+            reason: words(rule, situation),
         })
+}
+
+/// When GitHub may be asked again that refused to register runners: one that is on its way tells soon.
+fn refused_for(situation: &Situation) -> u32 {
+    let refused = situation
+        .classes
+        .iter()
+        .filter_map(|class| class.refused.as_ref());
+    let paused = refused.map(|refused| refused.paused_for).min();
+    paused.unwrap_or_default().max(SOON)
+}
+
+/// What a guardrail says to whoever waits for a job.
+fn words(rule: Rule, situation: &Situation) -> String {
+    let refused = situation
+        .classes
+        .iter()
+        .filter_map(|class| class.refused.as_ref());
+    let problem = refused.map(|refused| &refused.problem).next();
+    match (rule, problem) {
+        (Rule::RegistrationRefused, Some(problem)) => format!("{rule}: {problem}"),
+        _ => rule.to_string(),
+    }
 }
 
 impl Control {
@@ -65,7 +91,7 @@ impl Control {
             .granted
             .cut()
             .iter()
-            .map(|(place, rule)| (*place, rule.to_string()))
+            .map(|(place, rule)| (*place, words(*rule, situation)))
             .collect();
         let deferred = decided.proposal.plan.deferrals.iter().flat_map(|deferral| {
             let reason = &deferral.reason;

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{Control, ControlError};
-use crate::budget::{Budget, Census};
+use crate::budget::{Budget, Census, Reserved};
 use crate::ids::ScopeKey;
 use crate::ports::{LedgerError, ScopeState, SharedItem};
 use crate::situation::{Room, there};
@@ -77,36 +77,86 @@ impl Control {
         scope: ScopeKey,
         state: &ScopeState,
         wanted: u32,
-    ) -> Result<u32, ControlError> {
-        if wanted == 0 {
-            return Ok(0);
-        }
-        let granted = self.reserve_registrations(wanted).await?;
+    ) -> Result<Reserved, ControlError> {
+        let reserved = self.reserve_registrations(wanted).await?;
         let Some(maximum) = self.operation.deployment_maximum else {
-            return Ok(granted);
+            return Ok(reserved);
         };
+        if reserved.count == 0 {
+            return Ok(reserved);
+        }
         let (now, there) = (self.now(), there(state));
-        self.change_shared(SharedItem::Census, |census: &mut Census| {
-            census.reserve(scope, state.version, there, granted, maximum, now)
-        })
-        .await
+        let count = self
+            .change_shared(SharedItem::Census, |census: &mut Census| {
+                census.reserve(scope, state.version, there, reserved.count, maximum, now)
+            })
+            .await?;
+        let surplus = Reserved {
+            count: reserved.count - count,
+            ..reserved
+        };
+        self.give_back(surplus).await?;
+        Ok(Reserved { count, ..reserved })
     }
 
     /// Reserves registrations with GitHub: as many as there are left.
-    pub(super) async fn reserve_registrations(&self, wanted: u32) -> Result<u32, ControlError> {
+    pub(super) async fn reserve_registrations(
+        &self,
+        wanted: u32,
+    ) -> Result<Reserved, ControlError> {
         let now = self.now();
+        if wanted == 0 {
+            return Ok(Reserved::default());
+        }
         let one_token = self.operation.mode.registers_by_token();
-        let calls = if one_token { wanted.min(1) } else { wanted };
-        let granted = self
+        let calls = if one_token { 1 } else { wanted };
+        let reserved = self
             .change_shared(SharedItem::Budget, |budget: &mut Budget| {
                 budget.reserve(calls, &self.operation.rates, now)
             })
             .await?;
-        Ok(if one_token && granted > 0 {
-            wanted
+        Ok(if one_token && reserved.count > 0 {
+            Reserved {
+                count: wanted,
+                ..reserved
+            }
         } else {
-            granted
+            reserved
         })
+    }
+
+    /// Gives back registrations that were reserved and are not asked for.
+    pub(super) async fn give_back(&self, reserved: Reserved) -> Result<(), ControlError> {
+        // The one call for a token is asked for in any case.
+        if self.operation.mode.registers_by_token() || reserved.count == 0 {
+            return Ok(());
+        }
+        self.change_shared(SharedItem::Budget, |budget: &mut Budget| {
+            budget.give_back(reserved);
+        })
+        .await
+    }
+
+    /// Notes that of what was reserved so much was asked for until now, and no more will be.
+    pub(super) async fn settle_registrations(
+        &self,
+        reserved: Reserved,
+        asked: u32,
+    ) -> Result<(), ControlError> {
+        if self.operation.mode.registers_by_token() || reserved.count == 0 {
+            return Ok(());
+        }
+        let now = self.now();
+        self.change_shared(SharedItem::Budget, |budget: &mut Budget| {
+            budget.settle(reserved, asked, &self.operation.rates, now);
+        })
+        .await
+    }
+
+    /// In how many seconds more registrations can be reserved.
+    pub(super) async fn registrations_free_in(&self) -> Result<u32, ControlError> {
+        let budget: Budget = self.read_shared(SharedItem::Budget).await?.0;
+        Ok(budget.frees(&self.operation.rates, self.now()).max(1))
     }
 
     /// GitHub wants to be left alone until then: every act of the deployment does so.

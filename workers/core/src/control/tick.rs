@@ -1,6 +1,7 @@
 //! What is due is asked to be acted on.
 
 use std::collections::BTreeMap;
+use std::sync::PoisonError;
 
 use futures::future::FutureExt as _;
 use futures::stream::{self, StreamExt as _};
@@ -8,7 +9,7 @@ use futures::stream::{self, StreamExt as _};
 use super::{Control, ControlError};
 use crate::happening::Happening;
 use crate::ids::ScopeKey;
-use crate::ports::{ActRequest, Due};
+use crate::ports::{ActRequest, Due, LONGEST_REMINDER};
 use crate::situation::Trigger;
 use crate::time::Timestamp;
 
@@ -67,13 +68,43 @@ impl Control {
         failed.map_or(Ok(ticked), Err)
     }
 
-    /// Has a scope acted on in so many seconds, by the tick after that.
+    /// Has a scope acted on in so many seconds.
     ///
     /// # Errors
     /// If the ledger did not note it.
     pub async fn act_later(&self, scope: ScopeKey, seconds: u32) -> Result<(), ControlError> {
         let at = Timestamp(self.now().0 + u64::from(seconds));
-        self.ports.ledger.put_due(&Due { at, scope }).await?;
+        self.look_again(scope, at).await
+    }
+
+    /// Has a scope acted on at that time. Who notes it first also asks for the act, so that it comes to the
+    /// second; where that request is lost, the tick asks.
+    pub(super) async fn look_again(
+        &self,
+        scope: ScopeKey,
+        at: Timestamp,
+    ) -> Result<(), ControlError> {
+        let noted = || self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        if noted().get(&scope) == Some(&at) {
+            return Ok(());
+        }
+        let is_new = self.ports.ledger.put_due(&Due { at, scope }).await?;
+        noted().insert(scope, at);
+        let seconds = self.now().age(at);
+        if !is_new || seconds > LONGEST_REMINDER {
+            return Ok(());
+        }
+        let request = ActRequest {
+            scope,
+            folded: format!("due-{}", at.0),
+            trigger: Trigger::Tick,
+        };
+        if let Err(error) = self.ports.acts.ask_in(&request, seconds).await {
+            self.report(&Happening::Trouble {
+                scope: Some(scope),
+                problem: format!("{error}; the tick asks for the act that is due in {seconds} s"),
+            });
+        }
         Ok(())
     }
 

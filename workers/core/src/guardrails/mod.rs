@@ -63,6 +63,8 @@ struct Left {
     registrations: u32,
     spend: Option<f64>,
     classes: Vec<u32>,
+    /// Those that GitHub would register, as far as is known.
+    registered: Vec<u32>,
     /// None: the repository has no maximum of its own.
     repositories: Vec<Option<u32>>,
     /// Runners for nobody in particular: those that are there, and those granted.
@@ -83,6 +85,15 @@ impl Left {
             registrations: headroom.registrations_left,
             spend: headroom.spend_left,
             classes: situation.classes.iter().map(|class| class.left).collect(),
+            registered: situation
+                .classes
+                .iter()
+                .map(|class| match &class.refused {
+                    None => u32::MAX,
+                    // One shows whether the next would be refused too.
+                    Some(refused) => u32::from(refused.paused_for == 0),
+                })
+                .collect(),
             repositories: situation
                 .repositories
                 .iter()
@@ -114,6 +125,7 @@ impl Left {
         self.launches -= launch.count;
         self.registrations -= launch.count;
         self.classes[launch.class] -= launch.count;
+        self.registered[launch.class] -= launch.count;
         self.spend = self
             .spend
             .map(|left| left - price * f64::from(launch.count));
@@ -234,6 +246,10 @@ impl Clamping<'_> {
         if guards.public_repositories == PublicRepositories::Refused {
             self.private_only();
         }
+        self.limit(
+            Rule::RegistrationRefused,
+            left.registered[self.launch.class],
+        );
         self.limit(Rule::ClassMaximum, left.classes[self.launch.class]);
         self.limit(Rule::DeploymentMaximum, left.deployment);
         self.limit(Rule::ScopeMaximum, left.scope);

@@ -25,6 +25,8 @@ pub enum Rule {
     DeploymentMaximum,
     /// EC2 had no room for the class a moment ago.
     NoRoom,
+    /// The class's last runner could not be registered with GitHub.
+    RegistrationRefused,
     /// EC2 had no spot capacity for the class several times in a row: it is asked for on-demand instances.
     SpotPaused,
     /// How many runners one decision may launch.
@@ -45,6 +47,7 @@ impl Rule {
             self,
             Self::DeploymentMaximum
                 | Self::NoRoom
+                | Self::RegistrationRefused
                 | Self::LaunchBudget
                 | Self::RegistrationBudget
                 | Self::LaunchesPerDecision
@@ -65,6 +68,10 @@ impl fmt::Display for Rule {
             Self::ScopeMaximum => "the scope's maximum of runners is reached",
             Self::DeploymentMaximum => "the deployment's maximum of runners is reached",
             Self::NoRoom => "EC2 had no capacity for that class, and is asked again after a pause",
+            Self::RegistrationRefused => {
+                "the last runner of its class could not be registered with GitHub, and it is tried again after a \
+                 pause"
+            }
             Self::SpotPaused => {
                 "EC2 had no spot capacity several times in a row: on-demand instances instead"
             }

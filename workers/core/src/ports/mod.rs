@@ -3,24 +3,25 @@
 //! All of them may fail, and none of them may remember a failure: the next call tries afresh.
 
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::boot::InstanceConfiguration;
 use crate::distribution::{Distribution, SyncPlan};
 use crate::happening::{Decision, Happening};
-use crate::ids::{InstanceId, PolicyGeneration, ScopeKey};
+use crate::ids::{InstanceId, PolicyGeneration};
 use crate::intent::{Intent, Launched};
 use crate::journal::{Considered, RecordName};
 use crate::plan::{Proposal, ScaleDownPlan};
-use crate::situation::{Situation, Trigger};
+use crate::situation::Situation;
 use crate::time::Timestamp;
 
+mod acts;
 mod fleet;
 mod github;
 mod ledger;
 mod policies;
 
+pub use acts::{ActQueue, ActQueueError, ActRequest, LONGEST_REMINDER};
 pub use fleet::{Ours, OwnInstance, UnreadableInstance};
 pub use github::{
     GitHub, GitHubError, GitHubFault, InstalledAccount, JobLookup, LiveJobs, RegisteredRunner,
@@ -39,6 +40,13 @@ pub use policies::{
 pub trait Clock: Send + Sync {
     /// Now.
     fn now(&self) -> Timestamp;
+}
+
+/// Who waits.
+#[async_trait]
+pub trait Timer: Send + Sync {
+    /// Answers when it is that time by the [`Clock`], or later: seconds from now at the most.
+    async fn wait_until(&self, then: Timestamp);
 }
 
 /// Who is told what happened: log lines, the terminal, the journal, tests. It must not fail and must not
@@ -135,37 +143,6 @@ pub trait Configurations: Send + Sync {
 
     /// Deletes what an instance has not read; it is no error if there is nothing.
     async fn delete(&self, instance: &InstanceId) -> Result<(), ConfigurationError>;
-}
-
-/// A request to act on a scope.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename = "act", rename_all = "kebab-case")]
-pub struct ActRequest {
-    /// On which.
-    pub scope: ScopeKey,
-    /// What was folded, so that a request made during an act is not taken for the one before: it
-    /// becomes part of the deduplication id.
-    pub folded: String,
-    /// Why.
-    #[serde(default)]
-    pub trigger: Trigger,
-}
-
-/// The queue of [`ActRequest`]s did not take one.
-#[derive(Debug, Error)]
-#[error("the act queue did not take a request for {scope}: {problem}")]
-pub struct ActQueueError {
-    /// For which scope.
-    pub scope: ScopeKey,
-    /// The answer.
-    pub problem: String,
-}
-
-/// Serial for one scope, parallel across scopes.
-#[async_trait]
-pub trait ActQueue: Send + Sync {
-    /// Asks for an act.
-    async fn ask(&self, request: &ActRequest) -> Result<(), ActQueueError>;
 }
 
 /// Who decides. Always answers: where the policy that should decide fails, it falls back and says so.

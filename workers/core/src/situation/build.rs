@@ -6,8 +6,8 @@ use stoker_intake::{RepositoryId, Visibility};
 
 use super::overlooked::overlook;
 use super::{
-    ClassFacts, Headroom, LabelSet, PendingJob, PhaseFacts, Recent, RepositoryFacts, RunnerFacts,
-    ScopeName, Situation, Spend, Trigger,
+    ClassFacts, Headroom, LabelSet, PendingJob, PhaseFacts, Recent, Refused, RepositoryFacts,
+    RunnerFacts, ScopeName, Situation, Spend, Trigger,
 };
 use crate::account::Account;
 use crate::class::{Capacity, Classes, RunnerClass};
@@ -64,9 +64,12 @@ pub fn situation(
         trigger,
         mode: operation.mode,
         pending_unseen: count(demand.len() - shown.len()),
-        classes: classes(&operation.classes, &runners, |class, capacity| {
-            account.recent(&class.name, capacity, &live, now)
-        }),
+        classes: classes(
+            &operation.classes,
+            &runners,
+            |class, capacity| account.recent(&class.name, capacity, &live, now),
+            |class| account.refused(&class.name, now),
+        ),
         headroom: Headroom {
             runners_maximum: operation.scope_maximum,
             runners_left: left,
@@ -320,6 +323,7 @@ fn classes(
     classes: &Classes,
     runners: &[RunnerFacts],
     recent: impl Fn(&RunnerClass, Capacity) -> Recent,
+    refused: impl Fn(&RunnerClass) -> Option<Refused>,
 ) -> Vec<ClassFacts> {
     classes
         .all()
@@ -335,6 +339,7 @@ fn classes(
             class: class.clone(),
             spot: recent(class, Capacity::Spot),
             on_demand: recent(class, Capacity::OnDemand),
+            refused: refused(class),
         })
         .collect()
 }

@@ -169,6 +169,18 @@ pub struct ClassFacts {
     /// How it fared on demand.
     #[serde(default)]
     pub on_demand: Recent,
+    /// That GitHub refused to register its last runner. Not shown to policies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<Refused>,
+}
+
+/// That GitHub refused to register a runner of a class, for a reason that the next one would meet too.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// GitHub's answer.
+    pub problem: String,
+    /// For how many seconds nothing is launched for that class; then one runner, to see whether it is mended.
+    pub paused_for: u32,
 }
 
 /// What may still be done, after every guardrail.

@@ -6,7 +6,7 @@ use crate::guardrails::{KeepRule, LAUNCHES_PER_DECISION, Rule, clamp, retire};
 use crate::limits::{Guards, PublicRepositories};
 use crate::plan::{Fate, Launch, Plan, ScaleDownPlan, Verdict};
 use crate::ports::ScopeState;
-use crate::situation::{Room, ScopeName, Situation, Trigger, situation};
+use crate::situation::{Refused, Room, ScopeName, Situation, Trigger, situation};
 
 /// A scope with room for 10 runners, and classes for 3 and 20 of them; the second has no spot price.
 fn room() -> Situation {
@@ -70,6 +70,30 @@ fn a_million_runners_become_what_the_class_and_the_scope_allow_and_each_clamp_is
             (Rule::ScopeMaximum, 20, 7),
         ]
     );
+}
+
+#[test]
+fn a_class_that_github_does_not_register_waits_and_then_shows_with_one_runner_whether_it_does() {
+    let granted = |paused_for| {
+        let mut situation = room();
+        situation.classes[1].refused = Some(Refused {
+            problem: "no such runner group".to_owned(),
+            paused_for,
+        });
+        let launches = [
+            launch(1, Capacity::OnDemand, 2),
+            launch(1, Capacity::OnDemand, 2),
+            launch(0, Capacity::Spot, 2),
+        ];
+        let granted = clamp(&plan(launches.to_vec()), &situation, &Guards::default());
+        let rules: Vec<Rule> = granted.edits().iter().map(|edit| edit.rule).collect();
+        assert_eq!(rules, [Rule::RegistrationRefused]);
+        let launches = granted.launches().iter();
+        let counts: Vec<(usize, u32)> = launches.map(|l| (l.class, l.count)).collect();
+        counts
+    };
+    assert_eq!(granted(1), [(0, 2)]);
+    assert_eq!(granted(0), [(1, 1), (0, 2)]);
 }
 
 #[test]

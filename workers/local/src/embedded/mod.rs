@@ -142,6 +142,7 @@ impl Embedded {
                 acts: Arc::<ActsInProcess>::clone(&acts),
                 decider,
                 clock: Arc::clone(&clock),
+                timer: Arc::new(SystemClock),
                 reporter: Arc::clone(&reporter),
             },
         );

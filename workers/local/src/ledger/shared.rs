@@ -42,11 +42,12 @@ pub(super) fn put_shared(
     }
 }
 
-pub(super) fn put_due(connection: &Connection, due: &Due) -> Done<()> {
-    connection
+/// Whether it was not there yet.
+pub(super) fn put_due(connection: &Connection, due: &Due) -> Done<bool> {
+    let put = connection
         .prepare_cached("INSERT OR IGNORE INTO due (at, scope) VALUES (?, ?)")?
         .execute(params![seconds(due.at), due.scope.to_string()])?;
-    Ok(())
+    Ok(put > 0)
 }
 
 pub(super) fn due(connection: &Connection, until: Timestamp, most: usize) -> Done<Vec<Due>> {

@@ -155,8 +155,11 @@ async fn when_github_wants_to_be_left_alone_instances_wait_for_their_turn() {
     let limited = (GitHubFault::Limited { until }, false);
     world.github().faults.push_back(limited);
     world.queue(1).await;
-    assert_eq!(world.act().await, Acted::TryAgain { after: 40 });
+    // Its turn in the queue is over: it holds up nothing, and the act that is due then is asked for.
+    assert_eq!(world.act().await, Acted::Done);
     assert!(world.fleet().terminated.is_empty());
+    let (reminder, seconds) = world.acts().reminders[0].clone();
+    assert_eq!((reminder.scope, seconds), (world.scope(), 40));
     // Nobody else asks meanwhile, and nothing is launched that would have to wait.
     world.queue(2).await;
     world.act().await;
@@ -173,6 +176,86 @@ async fn when_github_wants_to_be_left_alone_instances_wait_for_their_turn() {
             .all(|r| r.phase == RunnerPhase::Booting)
     );
     assert!(world.fleet().terminated.is_empty());
+}
+
+#[tokio::test]
+async fn what_github_refuses_to_register_is_not_launched_again_and_again() {
+    let world = World::new();
+    let refuse = |times: usize| {
+        let mut github = world.github();
+        github.faults.clear();
+        let refused = (GitHubFault::Refused, false);
+        github.faults.extend(std::iter::repeat_n(refused, times));
+    };
+    refuse(99);
+    for n in 1..=4 {
+        world.queue(n).await;
+    }
+    let launched = || world.fleet().launched.values().map(Vec::len).sum::<usize>();
+    world.act().await;
+    assert_eq!(launched(), 4);
+    assert_eq!(world.fleet().terminated.len(), 4);
+    // Nobody is launched for a while, and each job knows why.
+    for _ in 0..2 {
+        world.pass(10);
+        world.act().await;
+    }
+    assert_eq!(launched(), 4);
+    let job = world.ledger.job(world.job_key(1)).await.unwrap().unwrap();
+    let reason = job.last_deferral.unwrap();
+    assert!(
+        reason.contains("the last runner of its class could not be registered"),
+        "{reason}"
+    );
+    assert!(reason.contains("a fault"), "GitHub's own words: {reason}");
+    // One shows whether it is mended, and the pause grows.
+    for (pause, all) in [(10, 5), (30, 5), (30, 6), (60, 6), (60, 7)] {
+        world.pass(pause);
+        world.act().await;
+        assert_eq!(launched(), all, "after {pause}");
+    }
+    // It is: the rest follows at once.
+    refuse(0);
+    world.pass(300);
+    world.act().await;
+    assert_eq!(launched(), 8);
+    world.pass(10);
+    world.act().await;
+    assert_eq!(launched(), 11);
+    let state = world.state().await;
+    assert_eq!(state.runners.len(), 4);
+    assert!(
+        state
+            .runners
+            .iter()
+            .all(|r| r.phase == RunnerPhase::Booting)
+    );
+}
+
+#[tokio::test]
+async fn while_github_is_down_instances_are_not_launched_again_and_again_either() {
+    let world = World::new();
+    let lost = (GitHubFault::Unknown, false);
+    world.github().faults.extend([lost; 20]);
+    for n in 1..=3 {
+        world.queue(n).await;
+    }
+    world.act().await;
+    assert_eq!(world.fleet().terminated.len(), 3);
+    world.pass(10);
+    world.act().await;
+    assert_eq!(world.fleet().launched.len(), 1);
+    // One answer that was lost among others that were not stops nobody.
+    let world = World::new();
+    world.github().faults.extend([lost, lost]);
+    for n in 1..=3 {
+        world.queue(n).await;
+    }
+    world.act().await;
+    assert_eq!(world.fleet().terminated.len(), 1);
+    world.pass(10);
+    world.act().await;
+    assert_eq!(world.state().await.runners.len(), 3);
 }
 
 #[tokio::test]

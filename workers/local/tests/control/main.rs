@@ -107,6 +107,7 @@ async fn an_instance_that_can_not_be_registered_is_terminated_and_its_job_served
     assert_eq!(world.fleet().terminated.len(), 1);
     assert!(world.state().await.runners.is_empty());
     world.github().down = false;
+    world.pass(30);
     assert_eq!(world.act().await, Acted::Done);
     assert_eq!(world.state().await.runners.len(), 1);
     assert_eq!(world.fleet().terminated.len(), 1);

@@ -84,6 +84,8 @@ pub(crate) struct ParameterState {
 pub(crate) struct ActState {
     pub(crate) down: bool,
     pub(crate) asked: Vec<ActRequest>,
+    /// Asked for in so many seconds.
+    pub(crate) reminders: Vec<(ActRequest, u32)>,
 }
 
 #[derive(Default)]
@@ -164,6 +166,7 @@ impl World {
                 acts: Arc::<Outside>::clone(&outside),
                 decider: Arc::new(OneEach(Arc::clone(&outside))),
                 clock: Arc::<Outside>::clone(&outside),
+                timer: Arc::<Outside>::clone(&outside),
                 reporter: Arc::new(Silent),
             },
         );

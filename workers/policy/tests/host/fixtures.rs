@@ -361,6 +361,7 @@ pub(crate) fn situation(jobs: usize) -> Situation {
             labels,
         }],
         classes: vec![ClassFacts {
+            refused: None,
             class,
             left: 10,
             spot: Recent::default(),

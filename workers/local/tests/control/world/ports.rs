@@ -14,7 +14,7 @@ use stoker_core::ports::{
     ActQueue, ActQueueError, ActRequest, Clock, ConfigurationError, Configurations, DecidedScope,
     Due, Fleet, FleetError, GitHub, GitHubError, GitHubFault, InstalledAccount, JobLookup, Ledger,
     LedgerError, LiveJobs, Ours, OwnInstance, RegisteredRunner, RegistrationTarget, Removed,
-    Reporter, RunnerSpec, ScaleUpDecider, ScopeState, Settlement, Shared, SharedItem,
+    Reporter, RunnerSpec, ScaleUpDecider, ScopeState, Settlement, Shared, SharedItem, Timer,
 };
 use stoker_core::runner::Runner;
 use stoker_core::situation::{PhaseFacts, ScopeName, Situation};
@@ -27,6 +27,15 @@ use super::Outside;
 impl Clock for Outside {
     fn now(&self) -> Timestamp {
         Timestamp(*self.now.lock().unwrap())
+    }
+}
+
+/// Waiting takes no time, but the clock goes on.
+#[async_trait]
+impl Timer for Outside {
+    async fn wait_until(&self, then: Timestamp) {
+        let mut now = self.now.lock().unwrap();
+        *now = then.0.max(*now);
     }
 }
 
@@ -286,6 +295,12 @@ impl ActQueue for Outside {
         acts.asked.push(request.clone());
         Ok(())
     }
+
+    async fn ask_in(&self, request: &ActRequest, seconds: u32) -> Result<(), ActQueueError> {
+        let mut acts = self.acts.lock().unwrap();
+        acts.reminders.push((request.clone(), seconds));
+        Ok(())
+    }
 }
 
 /// The real ledger, and other writers of its jobs when the test wants them.
@@ -344,7 +359,7 @@ impl Ledger for ContendedLedger {
         self.ledger.put_shared(item, seen, body).await
     }
 
-    async fn put_due(&self, due: &Due) -> Result<(), LedgerError> {
+    async fn put_due(&self, due: &Due) -> Result<bool, LedgerError> {
         self.ledger.put_due(due).await
     }
 
