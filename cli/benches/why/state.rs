@@ -271,6 +271,7 @@ impl State {
             });
         }
         let launch = DecidedLaunch {
+            unnamed_jobs: 0,
             intent: intent(n),
             class: ClassName("small".to_owned()),
             capacity: Capacity::Spot,
@@ -279,6 +280,7 @@ impl State {
             reason: reason.clone(),
         };
         let deferral = DecidedDeferral {
+            unnamed_jobs: 0,
             jobs: vec![key(n)],
             retry_after: Some(60),
             rule: None,

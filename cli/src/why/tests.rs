@@ -84,6 +84,7 @@ async fn a_job_that_a_guardrail_cut_is_told_the_rule_and_not_others_edits() {
     let decision = Decision {
         deferrals: vec![
             DecidedDeferral {
+                unnamed_jobs: 0,
                 jobs: vec![key(4712)],
                 retry_after: None,
                 rule: None,

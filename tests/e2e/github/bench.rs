@@ -15,7 +15,7 @@ use stoker_core::situation::ScopeName;
 use stoker_core::time::Timestamp;
 use stoker_github::{App, AppCredentials, Credentials, CredentialsError, Endpoints};
 use stoker_intake::{InstallationId, JobId};
-use stoker_tests::github::{AppKey, Call, GitHub};
+use stoker_tests::github::{AppKey, Call, GitHub, Repository, State};
 
 use crate::openapi;
 
@@ -144,4 +144,19 @@ pub(super) fn runner(name: &str, mode: RunnerMode) -> RunnerSpec {
         runner_group: Some("stoker".to_owned()),
         mode,
     }
+}
+
+/// A repository of `acme`, pushed to the later the higher its id.
+pub(super) fn preset(state: &State, id: u64, name: &str) -> Repository {
+    let repository = Repository {
+        id,
+        owner: "acme".to_owned(),
+        owner_id: 9,
+        name: name.to_owned(),
+        public: false,
+        archived: false,
+        pushed_at: format!("2026-01-01T00:{:02}:{:02}Z", id / 60, id % 60),
+    };
+    state.repository(repository.clone());
+    repository
 }

@@ -8,15 +8,15 @@ use stoker_core::ports::{
     GitHub as _, GitHubError, JobLookup, RegistrationTarget, Removed, RunnerSpec,
 };
 use stoker_intake::{InstallationId, JobId};
-use stoker_tests::github::{AppKey, State};
+use stoker_tests::github::{AppKey, Call, Fault, State};
 
-use super::bench::{Bench, INSTALLATION, organization, repository, runner};
+use super::bench::{Bench, INSTALLATION, organization, preset, repository, runner};
 use crate::openapi;
 
 type Covered = BTreeSet<(String, u16)>;
 
 /// The operations, and the statuses that the stand-in answers each with.
-const ALL: [(&str, &[u16]); 14] = [
+const ALL: [(&str, &[u16]); 19] = [
     ("apps/get-org-installation", &[200, 401, 404]),
     ("apps/get-user-installation", &[200, 404]),
     ("apps/get-repo-installation", &[200, 401, 404]),
@@ -58,6 +58,11 @@ const ALL: [(&str, &[u16]); 14] = [
         &[204, 401, 403, 404, 422],
     ),
     ("actions/get-job-for-workflow-run", &[200, 401, 403, 404]),
+    ("apps/list-installations", &[200, 401]),
+    ("apps/list-repos-accessible-to-installation", &[200, 401]),
+    ("repos/get", &[200, 401, 403, 404]),
+    ("actions/list-workflow-runs-for-repo", &[200, 401, 403]),
+    ("actions/list-jobs-for-workflow-run", &[200, 401, 403]),
 ];
 
 /// GitHub does what it is asked, or says why it can't.
@@ -93,6 +98,11 @@ async fn served(target: &RegistrationTarget, covered: &mut Covered) {
         state.job("acme/site", id, status, &["linux"]);
         job(&bench, target, id).await.unwrap();
     }
+    preset(state, 5, "site");
+    let live = app.live_jobs(target).await.unwrap();
+    assert_eq!(live.events.len(), 2);
+    app.runners(target).await.unwrap();
+    assert_eq!(app.accounts().await.unwrap().len(), 1);
     let unknown = job(&bench, target, 99).await.unwrap();
     assert_eq!(unknown, JobLookup::Unknown);
     covered.extend(openapi::covered(&bench.github));
@@ -121,6 +131,30 @@ async fn everything(bench: &Bench, target: &RegistrationTarget) {
     drop(app.remove(target, 1).await);
     state.revoke_tokens();
     drop(job(bench, target, 1).await);
+    state.revoke_tokens();
+    drop(app.runners(target).await);
+    drop(app.accounts().await);
+    state.revoke_tokens();
+    drop(app.live_jobs(target).await);
+}
+
+/// Lists of which one after the other is refused: each is asked for only when the one before it is answered.
+async fn lists_refused(covered: &mut Covered) {
+    let bench = Bench::new().await;
+    let state = bench.github.state();
+    preset(state, 5, "site");
+    state.job("acme/site", 1, "queued", &["linux"]);
+    let refusals = [
+        (401, "Bad credentials"),
+        (403, "Resource not accessible by integration"),
+    ];
+    for call in [Call::Repositories, Call::Runs, Call::RunJobs] {
+        for (status, words) in refusals {
+            state.fail_next(call, Fault::refuse(status, words));
+            drop(bench.app.live_jobs(&repository()).await);
+        }
+    }
+    covered.extend(openapi::covered(&bench.github));
 }
 
 async fn job(
@@ -161,6 +195,7 @@ async fn every_kind_of_exchange_is_as_github_describes_it() {
     for target in &both() {
         served(target, &mut covered).await;
     }
+    lists_refused(&mut covered).await;
     let denied = |state: &State| {
         for permission in [
             "organization_self_hosted_runners",

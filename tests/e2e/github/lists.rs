@@ -6,23 +6,9 @@ use stoker_core::limits::RunnerMode;
 use stoker_core::ports::{GitHub as _, GitHubFault, RegistrationTarget};
 use stoker_core::situation::ScopeName;
 use stoker_intake::{Action, JobEvent, OwnerKind, Visibility};
-use stoker_tests::github::{Call, Fault, Repository, State};
+use stoker_tests::github::{Call, Fault, Repository};
 
-use super::bench::{Bench, INSTALLATION, organization, repository, runner};
-
-fn preset(state: &State, id: u64, name: &str) -> Repository {
-    let repository = Repository {
-        id,
-        owner: "acme".to_owned(),
-        owner_id: 9,
-        name: name.to_owned(),
-        public: false,
-        archived: false,
-        pushed_at: format!("2026-01-01T00:{:02}:{:02}Z", id / 60, id % 60),
-    };
-    state.repository(repository.clone());
-    repository
-}
+use super::bench::{Bench, INSTALLATION, organization, preset, repository, runner};
 
 fn by_job(events: Vec<JobEvent>) -> BTreeMap<u64, JobEvent> {
     events

@@ -3,6 +3,8 @@
 //! Nothing here holds a secret, and strings from a policy or from GitHub are only ever written as JSON
 //! values.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use stoker_intake::{Action, DeliveryId, EventKind};
 
@@ -176,6 +178,47 @@ pub struct Decision {
     pub notes: Vec<String>,
 }
 
+/// The most jobs that a log line names of one launch or deferral.
+const JOBS_IN_A_LINE: usize = 20;
+
+impl Happening {
+    /// The same for a log, where one line is not to name thousands of jobs: the journal does.
+    pub fn brief(&self) -> Cow<'_, Self> {
+        let Self::Decided(decision) = self else {
+            return Cow::Borrowed(self);
+        };
+        let launched = decision.launches.iter().map(|launch| &launch.jobs);
+        let deferred = decision.deferrals.iter().map(|deferral| &deferral.jobs);
+        if launched
+            .chain(deferred)
+            .all(|jobs| jobs.len() <= JOBS_IN_A_LINE)
+        {
+            return Cow::Borrowed(self);
+        }
+        let mut brief = decision.clone();
+        for launch in &mut brief.launches {
+            launch.unnamed_jobs = cut(&mut launch.jobs);
+        }
+        for deferral in &mut brief.deferrals {
+            deferral.unnamed_jobs = cut(&mut deferral.jobs);
+        }
+        Cow::Owned(Self::Decided(brief))
+    }
+}
+
+/// How many are cut off.
+fn cut(jobs: &mut Vec<JobKey>) -> usize {
+    let all = jobs.len();
+    jobs.truncate(JOBS_IN_A_LINE);
+    all - jobs.len()
+}
+
+// The signature is serde's.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_none(number: &usize) -> bool {
+    *number == 0
+}
+
 /// One launch of a decision.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DecidedLaunch {
@@ -189,6 +232,9 @@ pub struct DecidedLaunch {
     pub count: u32,
     /// The jobs that the policy had in mind.
     pub jobs: Vec<JobKey>,
+    /// How many more, which are not named: in a log.
+    #[serde(skip_serializing_if = "is_none")]
+    pub unnamed_jobs: usize,
     /// The policy's reason.
     pub reason: String,
 }
@@ -198,6 +244,9 @@ pub struct DecidedLaunch {
 pub struct DecidedDeferral {
     /// Which.
     pub jobs: Vec<JobKey>,
+    /// How many more, which are not named: in a log.
+    #[serde(skip_serializing_if = "is_none")]
+    pub unnamed_jobs: usize,
     /// In how many seconds to ask again; none: when something changes.
     pub retry_after: Option<u32>,
     /// The guardrail that kept them from the runners that the policy wanted for them; none: it wanted none.
@@ -205,4 +254,57 @@ pub struct DecidedDeferral {
     pub rule: Option<Rule>,
     /// The policy's reason, or the guardrail's.
     pub reason: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::PolicyLevel;
+
+    fn decision(jobs: u64) -> Happening {
+        let key = |n: u64| JobKey {
+            repository: 1.into(),
+            check_run: n.into(),
+        };
+        Happening::Decided(Box::new(Decision {
+            id: DecisionId("d".to_owned()),
+            scope: ScopeKey::Organization(1.into()),
+            scope_name: "acme".to_owned(),
+            by: DecidedBy {
+                policy: "default".to_owned(),
+                level: PolicyLevel::BuiltIn,
+                digest: None,
+                generation: None,
+                fuel: None,
+            },
+            fallback: None,
+            pending: 0,
+            runners: 0,
+            launches: Vec::new(),
+            deferrals: vec![DecidedDeferral {
+                jobs: (0..jobs).map(key).collect(),
+                unnamed_jobs: 0,
+                retry_after: None,
+                rule: None,
+                reason: "full".to_owned(),
+            }],
+            edits: Vec::new(),
+            notes: Vec::new(),
+        }))
+    }
+
+    #[test]
+    fn a_log_line_names_some_jobs_and_says_how_many_more_there_are() {
+        let few = decision(20);
+        assert_eq!(*few.brief(), few);
+        let many = decision(2_000);
+        let line = serde_json::to_value(many.brief()).unwrap();
+        let deferral = &line["deferrals"][0];
+        assert_eq!(deferral["jobs"].as_array().unwrap().len(), 20);
+        assert_eq!(deferral["unnamed_jobs"], 1_980);
+        let whole = serde_json::to_value(&many).unwrap();
+        let deferral = &whole["deferrals"][0];
+        assert_eq!(deferral["jobs"].as_array().unwrap().len(), 2_000);
+        assert!(deferral.get("unnamed_jobs").is_none());
+    }
 }

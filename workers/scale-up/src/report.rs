@@ -56,12 +56,13 @@ impl Lines {
     /// The lines for a happening.
     fn lines(&self, at: Timestamp, happening: &Happening) -> Vec<Value> {
         let level = level(happening);
+        let brief = happening.brief();
         let line = Line {
             timestamp: rfc3339(at),
             level: level.as_str(),
             deployment: &self.deployment,
             request_id: REQUEST.try_with(String::clone).ok(),
-            happening,
+            happening: &brief,
         };
         let mut lines = Vec::new();
         if is_wanted(level) {

@@ -233,6 +233,7 @@ impl History {
             14..34 => self.receive(),
             34 => self.somebody_dies(),
             35 => self.somebody_is_slow(),
+            36 => self.the_ledger_is_lost(),
             _ => self.somebody_goes_on(),
         }
     }
@@ -249,7 +250,7 @@ impl History {
         self.somebody_goes_on();
     }
 
-    fn time_passes(&mut self) {
+    pub(crate) fn time_passes(&mut self) {
         let mut world = self.ports.world();
         let seconds = 1 + world.draw.below(4);
         world.now = Timestamp(world.now.0 + seconds);

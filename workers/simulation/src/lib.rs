@@ -17,6 +17,8 @@ mod ledger_port;
 mod outside;
 mod ports;
 mod processes;
+mod queues;
+mod timer;
 mod world;
 
 pub use history::{Breach, run, shrunk};

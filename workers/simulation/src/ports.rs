@@ -7,7 +7,6 @@ use std::task::{Context, Poll};
 
 use async_trait::async_trait;
 use secrecy::ExposeSecret as _;
-use stoker_batch::{Queues, Record};
 use stoker_core::boot::{InstanceConfiguration, Registration};
 use stoker_core::class::Capacity;
 use stoker_core::happening::Happening;
@@ -16,17 +15,19 @@ use stoker_core::intent::{Intent, Launched};
 use stoker_core::journal::RecordName;
 use stoker_core::plan::{Basis, DecidedBy, Deferral, Launch, Plan, PolicyLevel, Proposal};
 use stoker_core::ports::{
-    ActQueue, ActQueueError, ActRequest, Clock, ConfigurationError, Configurations, Fleet,
-    FleetError, GitHub, GitHubError, GitHubFault, InstalledAccount, JobLookup, LedgerError,
-    LiveJobs, Ours, RegisteredRunner, RegistrationTarget, Removed, Reporter, RunnerSpec,
-    ScaleUpDecider, Timer,
+    Clock, ConfigurationError, Configurations, Fleet, FleetError, GitHub, GitHubError, GitHubFault,
+    InstalledAccount, JobLookup, LedgerError, LiveJobs, Ours, RegisteredRunner, RegistrationTarget,
+    Removed, Reporter, RunnerSpec, ScaleUpDecider,
 };
 use stoker_core::situation::{PhaseFacts, ScopeName, Situation};
 use stoker_core::time::Timestamp;
 use stoker_intake::JobId;
 
 use crate::outside::Work;
-use crate::world::{Message, World};
+use crate::world::World;
+
+/// The App's installation.
+const INSTALLATION: u64 = 1;
 
 /// What every secret begins with: none of them is ever told or written down.
 pub(crate) const SECRET: &str = "SECRET-";
@@ -37,7 +38,7 @@ pub(crate) struct Ports(pub(crate) Arc<Mutex<World>>);
 
 /// What a request meets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Meets {
+pub(crate) enum Meets {
     Nothing,
     /// It is not served.
     Before,
@@ -47,7 +48,7 @@ enum Meets {
 
 /// Lets everybody else go on.
 #[derive(Default)]
-struct Turn(bool);
+pub(crate) struct Turn(bool);
 
 impl Future for Turn {
     type Output = ();
@@ -68,7 +69,7 @@ impl Ports {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn meets(&self, what: &str) -> Meets {
+    pub(crate) async fn meets(&self, what: &str) -> Meets {
         Turn::default().await;
         let mut world = self.world();
         let faults = world.faults;
@@ -111,64 +112,6 @@ impl Ports {
 impl Clock for Ports {
     fn now(&self) -> Timestamp {
         self.world().now
-    }
-}
-
-#[async_trait]
-impl Timer for Ports {
-    async fn wait_until(&self, then: Timestamp) {
-        Waiting {
-            world: &self.0,
-            then,
-            is_counted: false,
-        }
-        .await;
-    }
-}
-
-/// Waits until it is that time; how many do is counted, so that time passes when nobody can go on.
-struct Waiting<'a> {
-    world: &'a Mutex<World>,
-    then: Timestamp,
-    is_counted: bool,
-}
-
-impl Waiting<'_> {
-    fn count(&mut self, is_waiting: bool) {
-        if self.is_counted == is_waiting {
-            return;
-        }
-        self.is_counted = is_waiting;
-        let mut world = self.world.lock().unwrap_or_else(PoisonError::into_inner);
-        if is_waiting {
-            world.waiting += 1;
-        } else {
-            world.waiting -= 1;
-        }
-    }
-}
-
-impl Future for Waiting<'_> {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let now = {
-            let world = self.world.lock().unwrap_or_else(PoisonError::into_inner);
-            world.now
-        };
-        let waits = now < self.then;
-        self.count(waits);
-        if !waits {
-            return Poll::Ready(());
-        }
-        context.waker().wake_by_ref();
-        Poll::Pending
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.count(false);
     }
 }
 
@@ -360,7 +303,10 @@ impl GitHub for Ports {
         if self.meets("list the accounts").await != Meets::Nothing {
             return Err(github("list the accounts", GitHubFault::Unknown));
         }
-        Ok(Vec::new())
+        Ok(vec![InstalledAccount {
+            login: "Acme".to_owned(),
+            installation: INSTALLATION.into(),
+        }])
     }
 
     async fn remove(&self, _: &RegistrationTarget, id: u64) -> Result<Removed, GitHubError> {
@@ -435,75 +381,6 @@ impl Configurations for Ports {
         }
         self.world().outside.parameters.remove(instance);
         Ok(())
-    }
-}
-
-#[async_trait]
-impl ActQueue for Ports {
-    async fn ask(&self, request: &ActRequest) -> Result<(), ActQueueError> {
-        let failed = || ActQueueError {
-            scope: request.scope,
-            problem: "no answer".to_owned(),
-        };
-        let meets = self.meets("ask for an act").await;
-        if meets == Meets::Before {
-            return Err(failed());
-        }
-        self.world().send(Message::Act(request.clone()), 0);
-        if meets == Meets::After {
-            return Err(failed());
-        }
-        Ok(())
-    }
-
-    async fn ask_in(&self, request: &ActRequest, seconds: u32) -> Result<(), ActQueueError> {
-        let failed = || ActQueueError {
-            scope: request.scope,
-            problem: "no answer".to_owned(),
-        };
-        let meets = self.meets("ask for a later act").await;
-        if meets == Meets::Before {
-            return Err(failed());
-        }
-        let reminder = Message::Reminder(request.clone());
-        self.world().send(reminder, seconds.into());
-        if meets == Meets::After {
-            return Err(failed());
-        }
-        Ok(())
-    }
-}
-
-#[async_trait]
-impl Queues for Ports {
-    async fn delay(&self, record: &Record, seconds: u32) -> Result<(), String> {
-        let meets = self.meets("delay a message").await;
-        if meets != Meets::Before
-            && let Ok(number) = record.id.parse()
-        {
-            let mut world = self.world();
-            let at = Timestamp(world.now.0 + u64::from(seconds));
-            world.due(number, at);
-        }
-        if meets == Meets::Nothing {
-            Ok(())
-        } else {
-            Err("no answer".to_owned())
-        }
-    }
-
-    async fn put_aside(&self, record: &Record, reason: &str) -> Result<(), String> {
-        let meets = self.meets("put a message aside").await;
-        if meets != Meets::Before
-            && let Ok(number) = record.id.parse()
-        {
-            self.world().put_aside(number, reason);
-        }
-        if meets == Meets::Nothing {
-            Ok(())
-        } else {
-            Err("no answer".to_owned())
-        }
     }
 }
 

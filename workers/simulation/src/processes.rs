@@ -10,18 +10,25 @@ use stoker_core::ids::ScopeKey;
 use stoker_core::time::Timestamp;
 
 use crate::history::History;
+use crate::ledger::Books;
+use crate::outside;
 use crate::world::{Message, Queued};
 
 /// How many processes run at once.
 const PROCESSES: usize = 6;
 
+/// After so many steps of time, of a second at least, EC2 shows each instance.
+const SHOWN_AFTER: u32 = 20;
+
 /// How long a process lives at most, in seconds.
 const LAMBDA_LIVES: u64 = 300;
+
+type Work = Pin<Box<dyn Future<Output = Vec<String>> + Send>>;
 
 /// What a process is at work on.
 pub(crate) struct Process {
     /// Gives the messages that are to come again.
-    work: Pin<Box<dyn Future<Output = Vec<String>> + Send>>,
+    work: Work,
     /// Its messages.
     numbers: Vec<u64>,
     since: Timestamp,
@@ -53,23 +60,31 @@ impl History {
         }
         drop(world);
         let handler = Arc::clone(&self.handler);
-        let numbers = batch.iter().map(|queued| queued.number).collect();
-        let work: Pin<Box<dyn Future<Output = Vec<String>> + Send>> = if batch
-            .iter()
-            .any(|queued| matches!(queued.message, Message::Tick))
-        {
-            Box::pin(async move {
+        let numbers: Vec<u64> = batch.iter().map(|queued| queued.number).collect();
+        let work: Work = match batch[0].message {
+            Message::Tick => Box::pin(async move {
                 // The next minute does what this one could not.
                 let _ticked = handler.tick().await;
                 Vec::new()
-            })
-        } else {
-            let records = batch.iter().filter_map(Queued::record).collect();
-            Box::pin(async move {
-                let left = Duration::from_secs(LAMBDA_LIVES);
-                let response = handler.invoked(SqsEvent { records }, left).await;
-                response.failures.into_iter().map(|one| one.id).collect()
-            })
+            }),
+            Message::Rebuild => {
+                let again = numbers.iter().map(u64::to_string).collect();
+                Box::pin(async move {
+                    // Whoever runs it does so again until all is found.
+                    match handler.rebuild().await {
+                        Ok(rebuilt) if !rebuilt.has_gaps() => Vec::new(),
+                        _ => again,
+                    }
+                })
+            }
+            _ => {
+                let records = batch.iter().filter_map(Queued::record).collect();
+                Box::pin(async move {
+                    let left = Duration::from_secs(LAMBDA_LIVES);
+                    let response = handler.invoked(SqsEvent { records }, left).await;
+                    response.failures.into_iter().map(|one| one.id).collect()
+                })
+            }
         };
         self.processes.push(Process {
             work,
@@ -116,6 +131,30 @@ impl History {
         }
         let place = self.ports.world().draw.place(self.processes.len());
         self.dies(place);
+    }
+
+    /// Now and then the ledger is lost. Whoever runs it stops everything, puts an empty one in its place when
+    /// EC2 shows all that was launched, and has it rebuilt, at once or in some minutes: until then the tick and
+    /// the acts find what has instances, and no more.
+    pub(crate) fn the_ledger_is_lost(&mut self) {
+        if !self.ports.world().draw.one_in(60) {
+            return;
+        }
+        while !self.processes.is_empty() {
+            self.dies(0);
+        }
+        for _ in 0..SHOWN_AFTER {
+            self.time_passes();
+        }
+        let mut world = self.ports.world();
+        let now = world.now.0;
+        world.tell(format!("{now} the ledger is lost"));
+        world.books = Books::default();
+        let jobs = world.outside.jobs.iter();
+        let ended = jobs.filter(|(_, (_, work))| *work == outside::Work::Ended);
+        world.forgotten = ended.map(|(key, _)| *key).collect();
+        let delay = world.draw.below(300);
+        world.send(Message::Rebuild, delay);
     }
 
     fn dies(&mut self, place: usize) {

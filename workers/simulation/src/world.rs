@@ -1,6 +1,6 @@
 //! The world of a history: the books, the outside, the queues, and what was told.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use stoker_batch::event::{Attributes, Record};
 use stoker_core::contract::Fixtures;
@@ -35,6 +35,8 @@ pub(crate) enum Message {
     /// A request to act that waits in the queue of events until its time.
     Reminder(ActRequest),
     Tick,
+    /// `stoker ledger rebuild`.
+    Rebuild,
 }
 
 /// A message in its queue.
@@ -69,7 +71,7 @@ impl Queued {
                 });
                 (event.to_string(), None)
             }
-            Message::Tick => return None,
+            Message::Tick | Message::Rebuild => return None,
         };
         Some(Record {
             id: self.number.to_string(),
@@ -94,6 +96,8 @@ pub(crate) struct World {
     /// Whether messages are doubled and late.
     pub(crate) disorder: bool,
     pub(crate) books: Books,
+    /// The jobs that had ended when the ledger was lost.
+    pub(crate) forgotten: BTreeSet<JobKey>,
     pub(crate) outside: Outside,
     pub(crate) queue: Vec<Queued>,
     /// What was put aside.
@@ -120,6 +124,7 @@ impl World {
             faults: 0,
             disorder: true,
             books: Books::default(),
+            forgotten: BTreeSet::new(),
             outside: Outside::default(),
             queue: Vec::new(),
             dead: Vec::new(),
@@ -305,8 +310,11 @@ impl World {
                 let next = others.swap_remove(self.draw.place(others.len()));
                 taken.push(next);
             }
-            // The schedule does not come through a queue.
-            let is_tick = |place: &usize| matches!(self.queue[*place].message, Message::Tick);
+            // Neither the schedule nor an operator comes through a queue.
+            let is_tick = |place: &usize| {
+                let message = &self.queue[*place].message;
+                matches!(message, Message::Tick | Message::Rebuild)
+            };
             if is_tick(&first) {
                 taken.truncate(1);
             } else {

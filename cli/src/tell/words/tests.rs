@@ -38,6 +38,7 @@ fn a_decision_says_who_decided_what_and_why() {
     let mut memory = Memory::default();
     memory.jobs.insert(job(1), "acme/shop \"build\"".to_owned());
     let launch = DecidedLaunch {
+        unnamed_jobs: 0,
         intent: IntentId("i".to_owned()),
         class: ClassName("large".to_owned()),
         capacity: Capacity::Spot,
@@ -65,6 +66,7 @@ fn a_decision_says_who_decided_what_and_why() {
 fn a_deferral_is_told_once_and_again_only_with_another_reason() {
     let mut memory = Memory::default();
     let deferral = |reason: &str| DecidedDeferral {
+        unnamed_jobs: 0,
         jobs: vec![job(1)],
         retry_after: None,
         rule: None,

@@ -126,6 +126,7 @@ pub(super) const BY: &str = "default 0.1.0 (organization level, sha256 2d711642b
 pub(super) fn launch(jobs: impl IntoIterator<Item = u64>) -> DecidedLaunch {
     let jobs: Vec<JobKey> = jobs.into_iter().map(key).collect();
     DecidedLaunch {
+        unnamed_jobs: 0,
         intent: IntentId("i".to_owned()),
         class: ClassName("small".to_owned()),
         capacity: Capacity::Spot,
@@ -137,6 +138,7 @@ pub(super) fn launch(jobs: impl IntoIterator<Item = u64>) -> DecidedLaunch {
 
 pub(super) fn deferral(reason: &str) -> DecidedDeferral {
     DecidedDeferral {
+        unnamed_jobs: 0,
         jobs: vec![key(4711)],
         retry_after: Some(60),
         rule: None,

@@ -4,6 +4,7 @@
 // Everything here is a test, and a test that can't go on is to say where.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod going_back;
 mod simulation;
 mod stand_in;
 mod verdicts;

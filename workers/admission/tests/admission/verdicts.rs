@@ -1,7 +1,6 @@
 //! What each way to be refused, held back, taken back and published again looks like.
 
-use stoker_admission::{Hint, Outcome, Report, Source, Task, Verdict};
-use stoker_core::ids::PolicyGeneration;
+use stoker_admission::{Hint, Outcome, Report, Source, Task};
 use stoker_core::plan::PolicyLevel;
 use stoker_core::policy_folder::PolicyFolder;
 use stoker_core::time::Timestamp;
@@ -11,23 +10,23 @@ use stoker_policy::engine::Configuration;
 
 use crate::world::World;
 
-const POLICY: &str = "policy.wasm";
-const SETTINGS: &str = "settings.json";
+pub(crate) const POLICY: &str = "policy.wasm";
+pub(crate) const SETTINGS: &str = "settings.json";
 
 /// Accepts `a`.
-const ONE: &str = "policy one takes scale-up,scale-down accepts a";
+pub(crate) const ONE: &str = "policy one takes scale-up,scale-down accepts a";
 /// Accepts `b`.
-const TWO: &str = "policy two takes scale-up,scale-down accepts b";
-const BOTH: &str = "policy both takes scale-up,scale-down accepts a,b";
-const A: &str = r#"{"scale-up":{"a":1}}"#;
-const B: &str = r#"{"scale-up":{"b":1}}"#;
+pub(crate) const TWO: &str = "policy two takes scale-up,scale-down accepts b";
+pub(crate) const BOTH: &str = "policy both takes scale-up,scale-down accepts a,b";
+pub(crate) const A: &str = r#"{"scale-up":{"a":1}}"#;
+pub(crate) const B: &str = r#"{"scale-up":{"b":1}}"#;
 
-fn folder(name: &str) -> PolicyFolder {
+pub(crate) fn folder(name: &str) -> PolicyFolder {
     name.parse().unwrap()
 }
 
 impl World {
-    fn document(&self) -> Document {
+    pub(crate) fn document(&self) -> Document {
         let bytes = self.ports.store.object(paths::ACTIVE).unwrap();
         let deployment = "sim".parse().unwrap();
         let active = Activation::verify(&self.trusted(), &deployment, &bytes).unwrap();
@@ -35,14 +34,14 @@ impl World {
     }
 
     /// What decides scale-up for a folder's scope.
-    fn entry(&self, name: &str) -> Entry {
+    pub(crate) fn entry(&self, name: &str) -> Entry {
         let document = self.document();
         let (entry, _) = document.entry(&folder(name), Decision::ScaleUp).unwrap();
         entry.clone()
     }
 
     /// The name of the policy that decides scale-up, and its settings.
-    fn decides(&self, name: &str) -> (String, String) {
+    pub(crate) fn decides(&self, name: &str) -> (String, String) {
         let entry = self.entry(name);
         let policies = self.document().policies;
         let settings = paths::settings(&entry.pair.settings.digest);
@@ -53,11 +52,11 @@ impl World {
         )
     }
 
-    fn stands(&self, name: &str) -> Outcome {
+    pub(crate) fn stands(&self, name: &str) -> Outcome {
         outcome(&self.sweep(), name)
     }
 
-    fn republish(&self, name: &str, source: Source) -> Report {
+    pub(crate) fn republish(&self, name: &str, source: Source) -> Report {
         self.clock_goes_on();
         self.run(Task::Republish {
             folder: folder(name),
@@ -68,17 +67,17 @@ impl World {
         .unwrap()
     }
 
-    fn clock_goes_on(&self) {
+    pub(crate) fn clock_goes_on(&self) {
         use stoker_core::ports::Clock as _;
         self.clock.set(Timestamp(self.clock.now().0 + 60));
     }
 }
 
-fn outcome(report: &Report, name: &str) -> Outcome {
+pub(crate) fn outcome(report: &Report, name: &str) -> Outcome {
     report.verdicts[&folder(name)].outcome
 }
 
-fn told(report: &Report, name: &str) -> String {
+pub(crate) fn told(report: &Report, name: &str) -> String {
     let problems = report.verdicts[&folder(name)].problems.iter();
     let all: Vec<&str> = problems.map(|problem| problem.message.as_str()).collect();
     all.join("; ")
@@ -150,139 +149,6 @@ fn what_was_deleted_decides_no_more_whatever_its_settings_were() {
     world.delete("repos/acme/app", SETTINGS);
     assert_eq!(world.stands("orgs/acme"), Outcome::Withdrawn);
     assert_eq!(world.document().folders.len(), 1);
-}
-
-#[test]
-fn an_operator_goes_back_and_the_upload_is_passed_over_until_there_is_another() {
-    let mut world = World::new(4);
-    world.upload("default", POLICY, ONE.as_bytes());
-    let first = world.sweep().generation;
-    world.clock_goes_on();
-    world.upload("default", POLICY, TWO.as_bytes());
-    let second = world.sweep().generation;
-    let back = world.republish("default", Source::Before);
-    assert!(back.published && back.generation > second);
-    assert_eq!(outcome(&back, "default"), Outcome::PassedOver);
-    assert_eq!(world.decides("default").0, "one");
-    assert!(world.document().why.starts_with("julia took default back"));
-    // Sweeps leave it so.
-    let swept = world.sweep();
-    assert!(!swept.published);
-    assert_eq!(outcome(&swept, "default"), Outcome::PassedOver);
-    // Forward again, by its number.
-    world.republish("default", Source::Generation(second));
-    assert_eq!(world.decides("default").0, "two");
-    world.republish("default", Source::Generation(first));
-    assert_eq!(world.decides("default").0, "one");
-    // The same bytes, uploaded again, are another upload.
-    world.upload("default", POLICY, TWO.as_bytes());
-    assert_eq!(world.stands("default"), Outcome::Active);
-    assert_eq!(world.decides("default").0, "two");
-}
-
-#[test]
-fn a_policy_that_proved_itself_in_one_place_is_promoted_to_another() {
-    let mut world = World::new(5);
-    world.upload("default", POLICY, ONE.as_bytes());
-    world.upload("default", SETTINGS, A.as_bytes());
-    world.upload("orgs/acme", POLICY, BOTH.as_bytes());
-    world.upload("orgs/other", POLICY, TWO.as_bytes());
-    world.sweep();
-    let promoted = world.republish("default", Source::Folder(folder("orgs/acme")));
-    assert_eq!(outcome(&promoted, "default"), Outcome::PassedOver);
-    assert_eq!(
-        world.decides("default"),
-        ("both".to_owned(), r#"{"a":1}"#.to_owned())
-    );
-    // One that does not go with the settings that are there is refused.
-    let refused = world.republish("default", Source::Folder(folder("orgs/other")));
-    assert_eq!(outcome(&refused, "default"), Outcome::Refused);
-    assert!(!refused.published);
-    assert_eq!(world.decides("default").0, "both");
-}
-
-#[test]
-fn settings_that_are_published_after_a_rollback_go_with_what_was_gone_back_to() {
-    let mut world = World::new(1);
-    world.upload("default", POLICY, ONE.as_bytes());
-    world.sweep();
-    world.clock_goes_on();
-    world.upload("default", POLICY, BOTH.as_bytes());
-    world.sweep();
-    world.republish("default", Source::Before);
-    assert_eq!(world.decides("default").0, "one");
-    world.upload("default", SETTINGS, A.as_bytes());
-    world.sweep();
-    let with_settings = ("one".to_owned(), r#"{"a":1}"#.to_owned());
-    assert_eq!(world.decides("default"), with_settings);
-    // What is refused changes nothing.
-    world.upload("default", SETTINGS, B.as_bytes());
-    assert_eq!(world.stands("default"), Outcome::Refused);
-    assert_eq!(world.decides("default"), with_settings);
-    world.upload("default", SETTINGS, A.as_bytes());
-    assert_eq!(world.stands("default"), Outcome::PassedOver);
-    assert_eq!(world.decides("default"), with_settings);
-    // Another policy is what an operator uploads next.
-    world.upload("default", POLICY, BOTH.as_bytes());
-    assert_eq!(world.stands("default"), Outcome::Active);
-    assert_eq!(world.decides("default").0, "both");
-}
-
-#[test]
-fn a_promoted_policy_stays_where_nothing_else_is_uploaded_whatever_settings_come() {
-    let mut world = World::new(1);
-    world.upload("orgs/acme", POLICY, ONE.as_bytes());
-    world.sweep();
-    world.republish("default", Source::Folder(folder("orgs/acme")));
-    assert_eq!(world.decides("default").0, "one");
-    world.upload("default", SETTINGS, B.as_bytes());
-    assert_eq!(world.stands("default"), Outcome::Refused);
-    assert_eq!(
-        world.decides("default"),
-        ("one".to_owned(), "{}".to_owned())
-    );
-    world.upload("default", SETTINGS, A.as_bytes());
-    world.sweep();
-    assert_eq!(
-        world.decides("default"),
-        ("one".to_owned(), r#"{"a":1}"#.to_owned())
-    );
-}
-
-#[test]
-fn a_rollback_to_nothing_is_not_undone_by_the_next_sweep() {
-    let mut world = World::new(1);
-    world.upload("default", POLICY, ONE.as_bytes());
-    world.sweep();
-    world.clock_goes_on();
-    world.upload("orgs/acme", POLICY, TWO.as_bytes());
-    world.sweep();
-    world.republish("orgs/acme", Source::Before);
-    for _ in 0..2 {
-        assert_eq!(world.decides("orgs/acme").0, "one");
-        assert_eq!(world.stands("orgs/acme"), Outcome::PassedOver);
-    }
-}
-
-#[test]
-fn a_promotion_that_is_refused_is_told_to_who_asked_and_brands_nothing() {
-    let mut world = World::new(1);
-    world.upload("orgs/acme", POLICY, TWO.as_bytes());
-    world.upload("default", POLICY, ONE.as_bytes());
-    world.upload("default", SETTINGS, A.as_bytes());
-    world.sweep();
-    let report = world.republish("default", Source::Folder(folder("orgs/acme")));
-    assert_eq!(outcome(&report, "default"), Outcome::Refused);
-    assert!(told(&report, "default").contains("does not know"));
-    assert!(!report.published);
-    assert_eq!(world.stands("default"), Outcome::Active);
-    let written = world
-        .ports
-        .store
-        .object(&paths::verdict(&folder("default")))
-        .unwrap();
-    let written: Verdict = serde_json::from_slice(&written).unwrap();
-    assert_eq!(written.outcome, Outcome::Active);
 }
 
 #[test]
@@ -378,28 +244,6 @@ fn what_is_published_again_mends_what_was_tampered_with() {
 }
 
 #[test]
-fn who_goes_back_from_what_is_there_no_more_is_told() {
-    let mut world = World::new(1);
-    world.upload("default", POLICY, ONE.as_bytes());
-    let first = world.sweep().generation;
-    world.clock_goes_on();
-    world.upload("default", POLICY, BOTH.as_bytes());
-    world.sweep();
-    let told = world.run(Task::Republish {
-        folder: folder("default"),
-        source: Source::Before,
-        from: Some(first),
-        by: "julia".to_owned(),
-    });
-    let told = told.unwrap_err().to_string();
-    assert!(
-        told.contains("somebody published there meanwhile"),
-        "{told}"
-    );
-    assert_eq!(world.decides("default").0, "both");
-}
-
-#[test]
 fn what_nobody_would_believe_does_not_take_the_place_of_what_is_active() {
     let mut world = World::new(1);
     world.upload("default", POLICY, ONE.as_bytes());
@@ -410,29 +254,6 @@ fn what_nobody_would_believe_does_not_take_the_place_of_what_is_active() {
     let told = world.run(Task::Sweep).unwrap_err().to_string();
     assert!(told.contains("POLICY_PUBLIC_KEYS"), "{told}");
     assert_eq!(world.ports.store.object(paths::ACTIVE), before);
-}
-
-#[test]
-fn what_can_not_be_gone_back_to_is_told() {
-    let mut world = World::new(6);
-    world.upload("default", POLICY, ONE.as_bytes());
-    world.sweep();
-    for source in [
-        Source::Generation(PolicyGeneration(7)),
-        Source::Folder(folder("orgs/none")),
-    ] {
-        let folder = folder("default");
-        let told = world
-            .run(Task::Republish {
-                folder,
-                source,
-                from: None,
-                by: "julia".to_owned(),
-            })
-            .unwrap_err();
-        let told = told.to_string();
-        assert!(told.contains("there is no"), "{told}");
-    }
 }
 
 #[test]

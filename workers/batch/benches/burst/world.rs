@@ -317,7 +317,7 @@ pub(crate) struct Log(pub(crate) Arc<World>);
 
 impl Reporter for Log {
     fn report(&self, _: Timestamp, happening: &Happening) {
-        let line = serde_json::to_vec(happening).unwrap_or_default();
+        let line = serde_json::to_vec(&happening.brief()).unwrap_or_default();
         // Timestamp, level, deployment and request id besides.
         self.0.count(What::LogBytes, line.len() as u64 + 130);
         match happening {

@@ -15,6 +15,7 @@ use crate::job::Job;
 use crate::ports::{FleetError, LedgerError, RegistrationTarget, ScopeState};
 use crate::runner::{Runner, RunnerPhase};
 use crate::situation::{ScopeName, Trigger, UNSETTLED_IS_SUPPLY_FOR};
+use crate::time::Timestamp;
 
 /// What an act came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +67,9 @@ impl Control {
     /// # Errors
     /// If the ledger did not answer: the request is to be delivered again.
     pub async fn act(&self, scope: ScopeKey, trigger: Trigger) -> Result<Acted, ControlError> {
+        if matches!(trigger, Trigger::Jobs | Trigger::Fleet) && self.only_waits(scope).await? {
+            return Ok(Acted::Done);
+        }
         let mut again = Again::default();
         let state = self.ports.ledger.scope(scope).await?;
         let Some(mut state) = self.before_its_first_decision(scope, state).await? else {
@@ -110,6 +114,7 @@ impl Control {
             match self.take_up(intent).await {
                 Ok(launched) => {
                     self.settle(intent, launched).await?;
+                    self.note_launch(intent).await;
                 }
                 Err(error) => {
                     self.report(&Happening::LaunchUnsettled {
@@ -166,8 +171,9 @@ impl Control {
         let wanted = u32::try_from(young.len()).unwrap_or(u32::MAX);
         let reserved = self.reserve_registrations(wanted).await?;
         if reserved.count < wanted {
-            let seconds = self.registrations_free_in().await?;
-            self.act_later(scope, seconds).await?;
+            let registers = self.registers_from().await?;
+            let soon = Timestamp(now.0 + 1);
+            self.look_again(scope, registers.max(soon)).await?;
         }
         let granted = usize::try_from(reserved.count).unwrap_or(usize::MAX);
         let mut claiming = Vec::new();

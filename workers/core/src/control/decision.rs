@@ -94,6 +94,7 @@ impl Decided<'_> {
             launches: intents
                 .iter()
                 .map(|intent| DecidedLaunch {
+                    unnamed_jobs: 0,
                     intent: intent.id.clone(),
                     class: intent.request.class.clone(),
                     capacity: intent.request.capacity,
@@ -107,6 +108,7 @@ impl Decided<'_> {
                 .deferrals
                 .iter()
                 .map(|deferral| DecidedDeferral {
+                    unnamed_jobs: 0,
                     jobs: deferral
                         .jobs
                         .iter()

@@ -362,7 +362,9 @@ impl Control {
             // From when it was decided on, so that all acts of these seconds mean the same one.
             let at = decided.situation.now.0 + u64::from(seconds);
             let at = Timestamp(at.max(now.0 + 1));
-            self.look_again(decided.scope, at).await?;
+            // Before any runner can register, nothing could be launched.
+            let registers = self.registers_from().await?;
+            self.look_again(decided.scope, at.max(registers)).await?;
         }
         Ok(())
     }

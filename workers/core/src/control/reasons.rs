@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use futures::future::FutureExt as _;
+use futures::future::{BoxFuture, FutureExt as _};
 use futures::stream::{self, StreamExt as _};
 
 use super::act::SOON;
@@ -10,7 +10,7 @@ use super::decision::Decided;
 use super::{Control, ControlError};
 use crate::guardrails::{Granted, Rule};
 use crate::happening::{DecidedDeferral, Happening};
-use crate::ids::JobKey;
+use crate::ids::{JobKey, ScopeKey};
 use crate::intent::Intent;
 use crate::journal::RecordName;
 use crate::situation::Situation;
@@ -45,6 +45,7 @@ pub(super) fn cut(
     by_rule
         .into_iter()
         .map(move |(rule, jobs)| DecidedDeferral {
+            unnamed_jobs: 0,
             jobs,
             retry_after: match rule {
                 Rule::NoRoom => paused,
@@ -117,12 +118,33 @@ impl Control {
         for (_, job, reason) in reasons {
             writes.push(self.note_job(job, Some(reason), record.clone()).boxed());
         }
+        self.note_all(decided.scope, writes).await;
+    }
+
+    /// Writes down with the jobs of a launch that what became of it is told in the record that is being written.
+    pub(super) async fn note_launch(&self, intent: &Intent) {
+        let record = self.ports.reporter.record();
+        if record.is_none() {
+            return;
+        }
+        let mut writes = Vec::new();
+        for &job in &intent.jobs {
+            writes.push(self.note_job(job, None, record.clone()).boxed());
+        }
+        self.note_all(intent.scope, writes).await;
+    }
+
+    async fn note_all(
+        &self,
+        scope: ScopeKey,
+        writes: Vec<BoxFuture<'_, Result<(), ControlError>>>,
+    ) {
         let mut writes = stream::iter(writes).buffer_unordered(WRITTEN_AT_ONCE);
         while let Some(written) = writes.next().await {
             if let Err(error) = written {
                 // One that did not work out is enough: the others would meet the same.
                 self.report(&Happening::Trouble {
-                    scope: Some(decided.scope),
+                    scope: Some(scope),
                     problem: format!(
                         "what was decided about jobs could not be written down with them: {error}; a later \
                          decision does it"

@@ -153,10 +153,25 @@ impl Control {
         .await
     }
 
-    /// In how many seconds more registrations can be reserved.
-    pub(super) async fn registrations_free_in(&self) -> Result<u32, ControlError> {
+    /// Whether this process has looked at a scope that is due when registrations can be reserved again, and none
+    /// can until then: whatever has come meanwhile, nothing can be launched for it, so reading all of the scope
+    /// again, which a burst makes large, would be for nothing.
+    pub(super) async fn only_waits(&self, scope: ScopeKey) -> Result<bool, ControlError> {
+        let now = self.now();
+        let Some(due) = self.noted_due(scope).filter(|due| *due > now) else {
+            return Ok(false);
+        };
+        Ok(due <= self.registers_from().await?)
+    }
+
+    /// When registrations can be reserved; a time that is past: now.
+    pub(super) async fn registers_from(&self) -> Result<Timestamp, ControlError> {
+        let (now, rates) = (self.now(), &self.operation.rates);
         let budget: Budget = self.read_shared(SharedItem::Budget).await?.0;
-        Ok(budget.frees(&self.operation.rates, self.now()).max(1))
+        if budget.registrations_left(rates, now) > 0 {
+            return Ok(now);
+        }
+        Ok(Timestamp(now.0 + u64::from(budget.frees(rates, now))))
     }
 
     /// GitHub wants to be left alone until then: every act of the deployment does so.

@@ -1,7 +1,7 @@
 //! What is due is asked to be acted on.
 
-use std::collections::BTreeMap;
-use std::sync::PoisonError;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{MutexGuard, PoisonError};
 
 use futures::future::FutureExt as _;
 use futures::stream::{self, StreamExt as _};
@@ -84,12 +84,11 @@ impl Control {
         scope: ScopeKey,
         at: Timestamp,
     ) -> Result<(), ControlError> {
-        let noted = || self.noted.lock().unwrap_or_else(PoisonError::into_inner);
-        if noted().get(&scope) == Some(&at) {
+        if self.noted_due(scope) == Some(at) {
             return Ok(());
         }
         let is_new = self.ports.ledger.put_due(&Due { at, scope }).await?;
-        noted().insert(scope, at);
+        self.noted().insert(scope, at);
         let seconds = self.now().age(at);
         if !is_new || seconds > LONGEST_REMINDER {
             return Ok(());
@@ -106,6 +105,15 @@ impl Control {
             });
         }
         Ok(())
+    }
+
+    /// When this process has noted last that a scope is due.
+    pub(super) fn noted_due(&self, scope: ScopeKey) -> Option<Timestamp> {
+        self.noted().get(&scope).copied()
+    }
+
+    fn noted(&self) -> MutexGuard<'_, HashMap<ScopeKey, Timestamp>> {
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn ask_due(

@@ -149,6 +149,34 @@ async fn no_more_is_launched_than_can_be_registered_and_the_rest_when_it_can() {
 }
 
 #[tokio::test]
+async fn while_nothing_can_register_what_comes_asks_for_no_decision_and_all_is_decided_when_it_can()
+{
+    let world = World::with(|operation| {
+        operation.rates = Rates {
+            points_a_minute: Some(15),
+            registrations_an_hour: None,
+        };
+    });
+    for n in 1..=5 {
+        world.queue(n).await;
+    }
+    world.act().await;
+    assert_eq!(world.state().await.runners.len(), 3);
+    let decided = world.generations_seen().len();
+    world.queue(6).await;
+    for _ in 0..5 {
+        assert_eq!(world.act().await, Acted::Done);
+    }
+    assert_eq!(world.generations_seen().len(), decided);
+    // A launch before a minute is over: it takes some seconds.
+    let (_, seconds) = world.acts().reminders[0].clone();
+    assert_eq!(seconds, 57);
+    world.pass(u64::from(seconds));
+    world.act().await;
+    assert_eq!(world.state().await.runners.len(), 6);
+}
+
+#[tokio::test]
 async fn when_github_wants_to_be_left_alone_instances_wait_for_their_turn() {
     let world = World::with(|operation| operation.rates = Rates::default());
     let until = Timestamp(world.now().0 + 40);

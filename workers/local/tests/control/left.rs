@@ -1,6 +1,7 @@
 //! What an act that died, or a configuration that could not be written, leaves behind.
 
 use stoker_core::class::Capacity;
+use stoker_core::journal::RecordName;
 use stoker_core::limits::{RunnerMode, SPOT_FALLBACK};
 use stoker_core::ports::{Ledger as _, RegisteredRunner};
 use stoker_core::runner::{Runner, RunnerPhase};
@@ -104,9 +105,30 @@ async fn the_instances_that_ec2_gave_do_not_wait_for_those_that_it_did_not() {
         let mut fleet = world.fleet();
         fleet.lacks = Some((Capacity::Spot, "InsufficientInstanceCapacity"));
         fleet.has = 2;
+        fleet.waits_for = 2;
     }
     world.act().await;
     let fleet = world.fleet();
     assert_eq!(fleet.asked, [(Capacity::Spot, 3), (Capacity::OnDemand, 1)]);
     assert_eq!(fleet.configured_before, [0, 2]);
+}
+
+#[tokio::test]
+async fn the_record_of_a_launch_that_was_taken_up_later_is_in_its_jobs_stories() {
+    let world = World::new();
+    world.queue(1).await;
+    world.fleet().answers_get_lost = true;
+    world.act().await;
+    // So that the job waits for the same reason then as before.
+    world.fleet().down = true;
+    world.pass(10);
+    world.act().await;
+    world.fleet().answers_get_lost = false;
+    world.fleet().down = false;
+    world.pass(50);
+    world.act().await;
+    assert_eq!(world.state().await.runners.len(), 1);
+    let taken_up = RecordName::new(world.now(), 0);
+    let job = world.ledger.job(world.job_key(1)).await.unwrap().unwrap();
+    assert!(job.story.records().contains(&taken_up), "{:?}", job.story);
 }

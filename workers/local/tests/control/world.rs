@@ -40,6 +40,8 @@ pub(crate) struct FleetState {
     pub(crate) asked: Vec<(Capacity, u32)>,
     /// How many configurations were written when each of it was asked for.
     pub(crate) configured_before: Vec<usize>,
+    /// How many configurations are written before EC2 answers to a launch of on-demand instances.
+    pub(crate) waits_for: usize,
     pub(crate) terminated: BTreeSet<InstanceId>,
     /// What EC2 shows besides what was launched here.
     pub(crate) others: Ours,
@@ -167,7 +169,7 @@ impl World {
                 decider: Arc::new(OneEach(Arc::clone(&outside))),
                 clock: Arc::<Outside>::clone(&outside),
                 timer: Arc::<Outside>::clone(&outside),
-                reporter: Arc::new(Silent),
+                reporter: Arc::new(Silent(Arc::clone(&outside))),
             },
         );
         Self {
