@@ -28,7 +28,7 @@ use stoker_intake::JobEvent;
 use tokio::time::Instant;
 
 use crate::event::{BatchResponse, Record, SqsEvent};
-use crate::lanes::{Item, Lane, Task, lanes, oldest};
+use crate::lanes::{Item, Lane, Requests, Task, lanes, requests};
 use crate::message::InstanceEvent;
 use crate::queues::Queues;
 
@@ -269,7 +269,7 @@ impl<S: Steer> Handler<S> {
     /// Handles the messages of a lane in their order.
     async fn run(&self, lane: Lane, items: Vec<Item>, until: Instant) -> Vec<Handled> {
         let ordered = matches!(lane, Lane::Group(_));
-        let oldest = oldest(&items);
+        let requests = requests(&items);
         let mut acted: HashMap<ScopeKey, Fate> = HashMap::new();
         let mut all = Vec::new();
         let mut blocked = false;
@@ -285,12 +285,13 @@ impl<S: Steer> Handler<S> {
                 }
                 Task::Instance(event) => attempt(id, folded_until, self.hear(&event)).await,
                 // One act sees everything that was folded before any of the requests was made.
-                Task::Act(request) => {
-                    let fate = match acted.get(&request.scope) {
+                Task::Act(ActRequest { scope, .. }) => {
+                    let asked = requests[&scope];
+                    let fate = match acted.get(&scope) {
                         Some(fate) => fate.clone(),
-                        None => self.act(&request, id, &oldest, until).await,
+                        None => self.act(scope, asked, id, until).await,
                     };
-                    acted.insert(request.scope, fate.clone());
+                    acted.insert(scope, fate.clone());
                     (fate, None)
                 }
                 Task::Ask(request) => (Fate::Done, Some(request)),
@@ -312,20 +313,13 @@ impl<S: Steer> Handler<S> {
         all
     }
 
-    async fn act(
-        &self,
-        request: &ActRequest,
-        id: &str,
-        oldest: &HashMap<ScopeKey, u32>,
-        until: Instant,
-    ) -> Fate {
+    async fn act(&self, scope: ScopeKey, asked: Requests, id: &str, until: Instant) -> Fate {
         let act = async {
-            let acted = self.steer.act(request.scope, request.trigger).await;
+            let acted = self.steer.act(scope, asked.trigger).await;
             acted.map(Came::Acted)
         };
         let (fate, _nothing) = attempt(id, until, act).await;
-        let receives = oldest.get(&request.scope).copied().unwrap_or(1);
-        self.or_later(request.scope, receives, fate).await
+        self.or_later(scope, asked.receives, fate).await
     }
 
     async fn hear(&self, event: &InstanceEvent) -> Result<Came, ControlError> {

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use stoker_core::ids::ScopeKey;
 use stoker_core::ports::ActRequest;
+use stoker_core::situation::Trigger;
 use stoker_intake::JobEvent;
 
 use crate::event::Record;
@@ -47,17 +48,34 @@ pub(crate) enum Lane {
     Alone(usize),
 }
 
-/// How often the request to act on each scope was delivered that was delivered most often: one act answers
-/// all of them.
-pub(crate) fn oldest(items: &[Item]) -> HashMap<ScopeKey, u32> {
-    let mut oldest = HashMap::new();
+/// All requests to act on a scope in a lane: one act answers them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Requests {
+    pub(crate) trigger: Trigger,
+    /// How often the one was delivered that was delivered most often.
+    pub(crate) receives: u32,
+}
+
+pub(crate) fn requests(items: &[Item]) -> HashMap<ScopeKey, Requests> {
+    let mut all: HashMap<ScopeKey, Requests> = HashMap::new();
     for item in items {
-        if let Some(scope) = item.task.scope() {
-            let receives = oldest.entry(scope).or_insert(1);
-            *receives = item.record.receives().max(*receives);
-        }
+        let Task::Act(request) = &item.task else {
+            continue;
+        };
+        let receives = item.record.receives();
+        // What comes again takes up what was left.
+        let trigger = if receives > 1 {
+            Trigger::Tick
+        } else {
+            request.trigger
+        };
+        let known = all
+            .entry(request.scope)
+            .or_insert(Requests { trigger, receives });
+        known.trigger = known.trigger.joined(trigger);
+        known.receives = known.receives.max(receives);
     }
-    oldest
+    all
 }
 
 /// Sorts messages into lanes.

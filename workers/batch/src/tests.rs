@@ -18,6 +18,7 @@ impl Clock for Noon {
 struct Noting {
     done: Mutex<Vec<String>>,
     asked: Mutex<Vec<ActRequest>>,
+    triggers: Mutex<Vec<Trigger>>,
     try_again: Vec<&'static str>,
     fails: Vec<&'static str>,
     panics: Vec<&'static str>,
@@ -78,7 +79,8 @@ impl Steer for Noting {
         Ok(())
     }
 
-    async fn act(&self, scope: ScopeKey, _: Trigger) -> Result<Acted, ControlError> {
+    async fn act(&self, scope: ScopeKey, trigger: Trigger) -> Result<Acted, ControlError> {
+        self.triggers.lock().unwrap().push(trigger);
         self.note(scope.to_string()).await
     }
 
@@ -417,6 +419,20 @@ async fn requests_for_one_scope_need_one_act() {
     assert!(failed.is_empty());
     done.sort();
     assert_eq!(done, ["org-1", "org-2"]);
+}
+
+#[tokio::test]
+async fn an_act_is_for_the_reason_that_asks_for_most() {
+    let tick = act("org-1").replace("\"folded\"", "\"trigger\":\"tick\",\"folded\"");
+    let messages = [
+        ("m1", act("org-1"), Some("org-1")),
+        ("m2", tick, Some("org-1")),
+        ("m3", act("org-2"), Some("org-2")),
+    ];
+    let (failed, steer) = handled_by(Noting::default(), &messages).await;
+    assert!(failed.is_empty());
+    let triggers = steer.triggers.into_inner().unwrap();
+    assert_eq!(triggers, [Trigger::Tick, Trigger::Jobs]);
 }
 
 #[tokio::test]

@@ -90,11 +90,7 @@ pub struct Refusal {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "it answered {}: {}", self.status, self.message)?;
-        if let Some(request) = &self.request {
-            write!(f, " (request {request})")?;
-        }
-        Ok(())
+        write!(f, "it answered {}: {}", self.status, self.message)
     }
 }
 
@@ -169,17 +165,28 @@ impl Error {
         GitHubError {
             what: what.into(),
             problem: self.to_string(),
+            request: self.request().cloned(),
             fault: self.fault(),
+        }
+    }
+
+    /// GitHub's id of the request that it refused.
+    fn request(&self) -> Option<&String> {
+        match self {
+            Self::Refused { refusal, .. } => refusal.request.as_ref(),
+            Self::NoToken { cause, .. } => cause.request(),
+            _ => None,
         }
     }
 
     fn fault(&self) -> GitHubFault {
         match self {
             Self::LeftAlone { until, .. } => GitHubFault::Limited { until: *until },
-            // The same limit holds for who wants a token for it.
+            // What was to be asked with it was not asked. The same limit holds for it.
             Self::NoToken { cause, .. } => match cause.fault() {
-                limited @ GitHubFault::Limited { .. } => limited,
-                _ => GitHubFault::Refused,
+                GitHubFault::Unknown => GitHubFault::Unavailable,
+                GitHubFault::Conflict => GitHubFault::Refused,
+                same => same,
             },
             Self::AnswerLost { .. } | Self::Unreadable { .. } => GitHubFault::Unknown,
             Self::Refused { refusal, .. } => match refusal.status {
@@ -187,9 +194,8 @@ impl Error {
                 500.. => GitHubFault::Unknown,
                 _ => GitHubFault::Refused,
             },
-            Self::NoKey(_) | Self::Unreachable { .. } | Self::NoSuchGroup { .. } => {
-                GitHubFault::Refused
-            }
+            Self::Unreachable { .. } => GitHubFault::Unavailable,
+            Self::NoKey(_) | Self::NoSuchGroup { .. } => GitHubFault::Refused,
         }
     }
 }

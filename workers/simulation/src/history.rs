@@ -67,7 +67,10 @@ impl fmt::Display for Breach {
 
 pub(crate) struct History {
     pub(crate) ports: Ports,
-    pub(crate) handler: Arc<Handler<Control>>,
+    operation: Operation,
+    /// What processes that are done leave to the next ones.
+    pub(crate) warm: Vec<Arc<Handler<Control>>>,
+    born: u64,
     pub(crate) processes: Vec<Process>,
     /// The clock of the Lambda's own deadlines, which stands still: processes end by dying.
     pub(crate) timers: Runtime,
@@ -136,8 +139,32 @@ impl History {
         let ports = Ports(Arc::new(Mutex::new(world)));
         // The constants are such that it can be made.
         let operation = operation(&labels).unwrap_or_else(|| unreachable!("it is well-formed"));
-        let control = Control::new(
+        let timers = Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap_or_else(|error| unreachable!("it needs nothing of the machine: {error}"));
+        Self {
             operation,
+            warm: Vec::new(),
+            born: 0,
+            timers,
+            ports,
+            processes: Vec::new(),
+            jobs: 0,
+            next_tick: crate::world::START,
+        }
+    }
+
+    /// The memory of a process: that of one that is done, or a new one.
+    pub(crate) fn process(&mut self) -> Arc<Handler<Control>> {
+        if let Some(warm) = self.warm.pop() {
+            return warm;
+        }
+        self.born += 1;
+        let ports = &self.ports;
+        let control = Control::new(
+            self.operation.clone(),
             control::Ports {
                 ledger: Arc::new(ports.clone()),
                 fleet: Arc::new(ports.clone()),
@@ -149,22 +176,11 @@ impl History {
                 timer: Arc::new(ports.clone()),
                 reporter: Arc::new(ports.clone()),
             },
-        );
+        )
+        .acting_as(self.born);
         let shared = || Arc::new(ports.clone());
         let handler = Handler::new(control, shared(), shared(), shared(), MOST_RECEIVES);
-        let timers = Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .build()
-            .unwrap_or_else(|error| unreachable!("it needs nothing of the machine: {error}"));
-        Self {
-            handler: Arc::new(handler),
-            timers,
-            ports,
-            processes: Vec::new(),
-            jobs: 0,
-            next_tick: crate::world::START,
-        }
+        Arc::new(handler)
     }
 
     /// What was told, and what is still in the queues.

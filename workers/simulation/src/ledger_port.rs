@@ -81,9 +81,10 @@ impl Ledger for Ports {
         .await
     }
 
-    async fn put_due(&self, due: &Due) -> Result<bool, LedgerError> {
+    async fn put_due(&self, due: &Due) -> Result<(), LedgerError> {
         self.books("note what is due", |world| {
-            Ok(world.books.due.insert(due.clone()))
+            world.books.due.insert(due.clone());
+            Ok(())
         })
         .await
     }

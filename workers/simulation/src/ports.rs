@@ -335,6 +335,7 @@ fn github(what: &str, fault: GitHubFault) -> GitHubError {
     GitHubError {
         what: what.to_owned(),
         problem: format!("{fault:?}"),
+        request: None,
         fault,
     }
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use stoker_batch::SqsEvent;
+use stoker_batch::{Handler, SqsEvent};
+use stoker_core::control::Control;
 use stoker_core::ids::ScopeKey;
 use stoker_core::time::Timestamp;
 
@@ -27,6 +28,8 @@ type Work = Pin<Box<dyn Future<Output = Vec<String>> + Send>>;
 
 /// What a process is at work on.
 pub(crate) struct Process {
+    /// What it remembers from one batch to the next.
+    memory: Arc<Handler<Control>>,
     /// Gives the messages that are to come again.
     work: Work,
     /// Its messages.
@@ -59,7 +62,8 @@ impl History {
             world.tell(line.chars().take(300).collect());
         }
         drop(world);
-        let handler = Arc::clone(&self.handler);
+        let memory = self.process();
+        let handler = Arc::clone(&memory);
         let numbers: Vec<u64> = batch.iter().map(|queued| queued.number).collect();
         let work: Work = match batch[0].message {
             Message::Tick => Box::pin(async move {
@@ -87,6 +91,7 @@ impl History {
             }
         };
         self.processes.push(Process {
+            memory,
             work,
             numbers,
             since: now,
@@ -114,6 +119,7 @@ impl History {
         };
         let done = self.processes.swap_remove(place);
         drop(entered);
+        self.warm.push(done.memory);
         let mut world = self.ports.world();
         for number in done.numbers {
             if failed.contains(&number.to_string()) {
@@ -143,6 +149,7 @@ impl History {
         while !self.processes.is_empty() {
             self.dies(0);
         }
+        self.warm.clear();
         for _ in 0..SHOWN_AFTER {
             self.time_passes();
         }

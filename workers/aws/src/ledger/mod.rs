@@ -128,7 +128,7 @@ impl Ledger for DynamoLedger {
         self.write_shared(item, seen, body).await
     }
 
-    async fn put_due(&self, due: &Due) -> Result<bool, LedgerError> {
+    async fn put_due(&self, due: &Due) -> Result<(), LedgerError> {
         self.write_due(due).await
     }
 

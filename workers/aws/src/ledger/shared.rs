@@ -1,7 +1,7 @@
 //! What belongs to no scope: what all of them share, when each is due, and what repositories are called.
 
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
+use aws_sdk_dynamodb::types::AttributeValue;
 use stoker_core::ports::{Due, LedgerError, Shared, SharedItem};
 use stoker_core::time::Timestamp;
 use stoker_intake::RepositoryId;
@@ -59,7 +59,7 @@ impl DynamoLedger {
         self.unless_ours(&key, &write, &key.to_string()).await
     }
 
-    pub(super) async fn write_due(&self, due: &Due) -> Result<bool, LedgerError> {
+    pub(super) async fn write_due(&self, due: &Due) -> Result<(), LedgerError> {
         self.put_plain(&Key::due(due), String::new()).await
     }
 
@@ -114,10 +114,7 @@ impl DynamoLedger {
         name: &str,
         id: RepositoryId,
     ) -> Result<(), LedgerError> {
-        let _was_there = self
-            .put_plain(&Key::repository(name), id.to_string())
-            .await?;
-        Ok(())
+        self.put_plain(&Key::repository(name), id.to_string()).await
     }
 
     pub(super) async fn read_repository(
@@ -128,19 +125,17 @@ impl DynamoLedger {
         item.as_ref().map(item::content).transpose()
     }
 
-    /// An item that is written over whatever is there. Whether nothing was (of a write whose answer was lost
-    /// that is not known: then something was).
-    async fn put_plain(&self, key: &Key, body: String) -> Result<bool, LedgerError> {
+    /// An item that is written over whatever is there.
+    async fn put_plain(&self, key: &Key, body: String) -> Result<(), LedgerError> {
         let put = self
             .client
             .put_item()
             .table_name(&self.table)
-            .set_item(Some(item::attributes(key, &body)))
-            .return_values(ReturnValue::AllOld);
-        let put = singly(|| put.clone().send())
+            .set_item(Some(item::attributes(key, &body)));
+        singly(|| put.clone().send())
             .await
             .map_err(|error| unavailable(format!("write {key}"), &error))?;
-        Ok(put.attributes.is_none())
+        Ok(())
     }
 }
 

@@ -326,8 +326,9 @@ impl Table {
         (Ok(()), cost)
     }
 
-    pub(crate) fn put_due(&mut self, due: &Due) -> (bool, Cost) {
-        (self.due.insert(due.clone()), Cost::write(COPY))
+    pub(crate) fn put_due(&mut self, due: &Due) -> Cost {
+        self.due.insert(due.clone());
+        Cost::write(COPY)
     }
 
     pub(crate) fn due(&self, until: Timestamp, most: usize) -> (Vec<Due>, Cost) {

@@ -114,8 +114,10 @@ impl Ledger for Far {
             .await
     }
 
-    async fn put_due(&self, due: &Due) -> Result<bool, LedgerError> {
-        Ok(self.write("what is due", |table| table.put_due(due)).await)
+    async fn put_due(&self, due: &Due) -> Result<(), LedgerError> {
+        self.write("what is due", |table| ((), table.put_due(due)))
+            .await;
+        Ok(())
     }
 
     async fn due(&self, until: Timestamp, most: usize) -> Result<Vec<Due>, LedgerError> {

@@ -124,6 +124,7 @@ fn refusal(what: &str, fault: GitHubFault) -> GitHubError {
     GitHubError {
         what: what.to_owned(),
         problem: format!("{fault:?}"),
+        request: None,
         fault,
     }
 }

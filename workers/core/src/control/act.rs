@@ -157,9 +157,8 @@ impl Control {
         let now = self.now();
         let target = target_of(scope, state);
         let target = target.as_ref();
-        let waits = |runner: &Runner| {
-            target.is_some() && runner.launched_at.age(now) <= self.operation.boot_time / 2
-        };
+        let waits =
+            |runner: &Runner| target.is_some() && runner.launched_at.age(now) <= self.waits_for();
         let (young, old): (Vec<Runner>, Vec<Runner>) = launching.into_iter().partition(waits);
         let mut again = self.let_all_go(target, &old).await?;
         let Some(target) = target else {
@@ -171,7 +170,10 @@ impl Control {
         let wanted = u32::try_from(young.len()).unwrap_or(u32::MAX);
         let reserved = self.reserve_registrations(wanted).await?;
         if reserved.count < wanted {
-            let registers = self.registers_from().await?;
+            // Those that grow too old before are let go then.
+            let oldest = young.iter().map(|runner| runner.launched_at).min();
+            let too_old = Timestamp(oldest.unwrap_or(now).0 + u64::from(self.waits_for()) + 1);
+            let registers = self.registers_from().await?.min(too_old);
             let soon = Timestamp(now.0 + 1);
             self.look_again(scope, registers.max(soon)).await?;
         }
@@ -185,14 +187,19 @@ impl Control {
         while let Some(claim) = claims.next().await {
             claimed.extend(claim?);
         }
-        let configuring = self.configure(target, &claimed, reserved).await?;
-        again.join(configuring.again);
+        let configuring = self.configure(target, &claimed, reserved).await;
         let learnt = Learnt {
             registered: configuring.registered,
             ..Learnt::default()
         };
         self.book(scope, state, &learnt).await;
+        again.join(configuring.done?);
         Ok(again)
+    }
+
+    /// How long after its launch an instance waits for its configuration, in seconds.
+    fn waits_for(&self) -> u32 {
+        self.operation.boot_time / 2
     }
 
     /// Takes a runner over from an act that died. None: somebody else does, or it is gone.

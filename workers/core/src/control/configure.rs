@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use futures::future::{BoxFuture, FutureExt as _};
+use futures::future::{BoxFuture, FutureExt as _, ready};
 use futures::stream::{self, StreamExt as _};
 
 use super::act::{Again, SOON};
@@ -42,32 +42,12 @@ pub(super) enum Has {
 }
 
 /// What came of configuring runners.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Configuring {
     /// When the rest is to be tried again.
-    pub(super) again: Again,
+    pub(super) done: Result<Again, ControlError>,
     /// By class, that GitHub registers its runners (none), or why it does not.
     pub(super) registered: BTreeMap<ClassName, Option<String>>,
-}
-
-/// All of it is seen through, whatever becomes of one: the others' instances are waiting.
-struct Progress {
-    again: Again,
-    failed: Option<ControlError>,
-}
-
-impl Progress {
-    fn note(&mut self, configured: Result<Configured, ControlError>) {
-        match configured {
-            Ok(Configured::Done | Configured::Overtaken | Configured::Waits) => {}
-            Ok(Configured::GivenUp) => self.again.join(Again::after(SOON)),
-            Err(error) => self.failed = Some(error),
-        }
-    }
-
-    fn note_err(&mut self, done: Result<(), ControlError>) {
-        self.failed = self.failed.take().or(done.err());
-    }
 }
 
 impl Control {
@@ -75,64 +55,76 @@ impl Control {
     /// fails is terminated, since it would wait for ever; its demand stays. Where GitHub wants to be left
     /// alone, the rest waits for its turn, and its scope is looked at again then.
     ///
-    /// All are registered before anything is written: SSM takes less a second than GitHub, and what GitHub
-    /// allows anew in a minute counts from when it was asked last.
+    /// Registering does not wait for writing: SSM takes less a second than GitHub, and what GitHub allows anew in
+    /// a minute counts from when it was asked last.
     pub(super) async fn configure(
         &self,
         target: &RegistrationTarget,
         runners: &[Runner],
         reserved: Reserved,
-    ) -> Result<Configuring, ControlError> {
+    ) -> Configuring {
         let Some(first) = runners.first() else {
-            self.give_back(reserved).await?;
-            return Ok(Configuring::default());
+            self.give_back(reserved).await;
+            return Configuring {
+                done: Ok(Again::default()),
+                registered: BTreeMap::new(),
+            };
         };
         self.ports.timer.wait_until(reserved.from).await;
-        let asking = Asking::default();
+        let asking = Asking::for_so_many(runners.len());
         let mut begun = Vec::new();
         for runner in runners {
-            begun.push(self.register_one(target, runner, &asking).boxed());
+            begun.push(self.begin(target, runner, &asking, reserved).boxed());
         }
-        let mut progress = Progress {
-            again: Again::default(),
-            failed: None,
-        };
-        let mut writing: Vec<BoxFuture<'_, _>> = Vec::new();
-        let mut registering = stream::iter(begun).buffer_unordered(REGISTERED_AT_ONCE);
-        while let Some(one) = registering.next().await {
-            match one {
-                Ok(Ok((runner, configuration))) => {
-                    writing.push(self.write_one(target, runner, configuration).boxed());
-                }
-                Ok(Err(configured)) => progress.note(Ok(configured)),
-                Err(error) => progress.note(Err(error)),
+        let mut configured = stream::iter(begun)
+            .buffer_unordered(REGISTERED_AT_ONCE)
+            // What is registered never holds up who is still to be.
+            .buffer_unordered(runners.len());
+        // All of them are seen through, whatever becomes of one: the others' instances are waiting.
+        let mut done = Ok(Again::default());
+        while let Some(one) = configured.next().await {
+            match (one, &mut done) {
+                (Ok(Configured::GivenUp), Ok(again)) => again.join(Again::after(SOON)),
+                (Ok(_), _) => {}
+                (Err(error), _) => done = Err(error),
             }
         }
-        drop(registering);
-        let settled = self.settle_registrations(reserved, asking.asked()).await;
-        progress.note_err(settled);
+        drop(configured);
         if let Some(until) = asking.closed() {
-            progress.note_err(self.look_again(first.scope, until).await);
+            let noted = self.look_again(first.scope, until).await;
+            done = done.and_then(|again| noted.map(|()| again));
         }
-        let mut written = stream::iter(writing).buffer_unordered(REGISTERED_AT_ONCE);
-        while let Some(one) = written.next().await {
-            progress.note(one);
-        }
-        match progress.failed {
-            Some(error) => Err(error),
-            None => Ok(Configuring {
-                again: progress.again,
-                registered: asking.said(),
-            }),
+        Configuring {
+            done,
+            registered: asking.said(),
         }
     }
 
-    async fn register_one<'r>(
+    /// Registers a runner. What is left to do for it then.
+    async fn begin<'a>(
+        &'a self,
+        target: &'a RegistrationTarget,
+        runner: &'a Runner,
+        asking: &Asking,
+        reserved: Reserved,
+    ) -> BoxFuture<'a, Result<Configured, ControlError>> {
+        let registered = self.register_one(target, runner, asking).await;
+        if asking.is_last() {
+            self.settle_registrations(reserved, asking.asked()).await;
+        }
+        match registered {
+            Ok(Ok(configuration)) => self.write_one(target, runner, configuration).boxed(),
+            Ok(Err(configured)) => ready(Ok(configured)).boxed(),
+            Err(error) => ready(Err(error)).boxed(),
+        }
+    }
+
+    async fn register_one(
         &self,
         target: &RegistrationTarget,
-        runner: &'r Runner,
+        runner: &Runner,
         asking: &Asking,
-    ) -> Result<Result<(&'r Runner, InstanceConfiguration), Configured>, ControlError> {
+    ) -> Result<Result<InstanceConfiguration, Configured>, ControlError> {
         if asking.closed().is_some() {
             return Ok(Err(Configured::Waits));
         }
@@ -142,7 +134,7 @@ impl Control {
             None => self.registration(target, runner, asking).await?,
         };
         match registered {
-            Ok(configuration) => Ok(Ok((runner, configuration))),
+            Ok(configuration) => Ok(Ok(configuration)),
             Err(Unregistered::Wait(until)) => {
                 if asking.close(until) {
                     self.leave_github_alone(until).await?;

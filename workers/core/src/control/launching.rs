@@ -85,7 +85,7 @@ impl Control {
         };
         let intents = decided.intents();
         if !self.save(&decided, state, &intents).await? {
-            self.give_back(reserved).await?;
+            self.give_back(reserved).await;
             return Ok(None);
         }
         self.tell(&decided, &intents);
@@ -113,7 +113,7 @@ impl Control {
             scope: decided.situation.scope.clone(),
             installation: installation(state),
         };
-        let reserved = self.for_these(&runners, reserved).await?;
+        let reserved = self.for_these(&runners, reserved).await;
         let configured = self.configure(&target, &runners, reserved);
         let fallen_back = async {
             match falls_back {
@@ -126,13 +126,10 @@ impl Control {
         let (configured, fallen_back) = join(configured, fallen_back).await;
         // Last, since runners are waited for, books and reasons are not; and whatever became of those: how
         // the launches went is known to nobody else.
-        let registered = configured
-            .as_ref()
-            .map_or_else(|_| BTreeMap::new(), |done| done.registered.clone());
         let finished = self
-            .finish(decided, state, intents, &answers, registered)
+            .finish(decided, state, intents, &answers, configured.registered)
             .await;
-        let mut again = configured?.again;
+        let mut again = configured.done?;
         again.join(fallen_back?);
         finished?;
         if answers.iter().any(|answer| answer.launched.is_none()) {
@@ -173,19 +170,15 @@ impl Control {
     }
 
     /// What was reserved for runners that EC2 did not give is for others, the fallback's among them.
-    async fn for_these(
-        &self,
-        runners: &[Runner],
-        reserved: Reserved,
-    ) -> Result<Reserved, ControlError> {
+    async fn for_these(&self, runners: &[Runner], reserved: Reserved) -> Reserved {
         let count = u32::try_from(runners.len()).unwrap_or(u32::MAX);
         let count = count.min(reserved.count);
         self.give_back(Reserved {
             count: reserved.count - count,
             ..reserved
         })
-        .await?;
-        Ok(Reserved { count, ..reserved })
+        .await;
+        Reserved { count, ..reserved }
     }
 
     /// Whether the decision stands: false if the scope was decided meanwhile. One that launches nothing
@@ -301,7 +294,7 @@ impl Control {
             };
             let intents = decided.intents();
             if intents.is_empty() || !self.save(&decided, &state, &intents).await? {
-                self.give_back(reserved).await?;
+                self.give_back(reserved).await;
                 return Ok(Again::after(SOON));
             }
             self.tell(&decided, &intents);

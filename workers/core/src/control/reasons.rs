@@ -10,10 +10,10 @@ use super::decision::Decided;
 use super::{Control, ControlError};
 use crate::guardrails::{Granted, Rule};
 use crate::happening::{DecidedDeferral, Happening};
-use crate::ids::{JobKey, ScopeKey};
+use crate::ids::{ClassName, JobKey, ScopeKey};
 use crate::intent::Intent;
 use crate::journal::RecordName;
-use crate::situation::Situation;
+use crate::situation::{Refused, Situation};
 
 /// When a budget that is by the decision, or a spend limit, may leave more, in seconds.
 const MINUTE: u32 = 60;
@@ -26,10 +26,10 @@ const WRITTEN_AT_ONCE: usize = 20;
 const REASONS_WRITTEN: usize = 200;
 
 /// What guardrails left waiting, by rule.
-pub(super) fn cut(
-    granted: &Granted,
-    situation: &Situation,
-) -> impl Iterator<Item = DecidedDeferral> {
+pub(super) fn cut<'a>(
+    granted: &'a Granted,
+    situation: &'a Situation,
+) -> impl Iterator<Item = DecidedDeferral> + 'a {
     let mut by_rule: BTreeMap<Rule, Vec<JobKey>> = BTreeMap::new();
     for (place, rule) in granted.cut() {
         let jobs = by_rule.entry(*rule).or_default();
@@ -50,33 +50,36 @@ pub(super) fn cut(
             retry_after: match rule {
                 Rule::NoRoom => paused,
                 Rule::RegistrationBudget => Some(reset),
-                Rule::RegistrationRefused => Some(refused_for(situation)),
+                // One that is on its way tells soon.
+                Rule::RegistrationRefused => refused(granted, situation)
+                    .map(|refused| refused.paused_for.max(SOON))
+                    .min(),
                 rule => rule.passes().then_some(MINUTE),
             },
             rule: Some(rule),
-            reason: words(rule, situation),
+            reason: words(rule, granted, situation),
         })
 }
 
-/// When GitHub may be asked again that refused to register runners: one that is on its way tells soon.
-fn refused_for(situation: &Situation) -> u32 {
-    let refused = situation
-        .classes
-        .iter()
-        .filter_map(|class| class.refused.as_ref());
-    let paused = refused.map(|refused| refused.paused_for).min();
-    paused.unwrap_or_default().max(SOON)
+/// The classes that lost launches because their runners can't be registered.
+fn refused<'a>(
+    granted: &'a Granted,
+    situation: &'a Situation,
+) -> impl Iterator<Item = &'a Refused> {
+    let is_cut = |name: &ClassName| {
+        let mut edits = granted.edits().iter();
+        edits.any(|edit| edit.rule == Rule::RegistrationRefused && edit.class == *name)
+    };
+    let classes = situation.classes.iter();
+    classes
+        .filter(move |facts| is_cut(&facts.class.name))
+        .filter_map(|facts| facts.refused.as_ref())
 }
 
 /// What a guardrail says to whoever waits for a job.
-fn words(rule: Rule, situation: &Situation) -> String {
-    let refused = situation
-        .classes
-        .iter()
-        .filter_map(|class| class.refused.as_ref());
-    let problem = refused.map(|refused| &refused.problem).next();
-    match (rule, problem) {
-        (Rule::RegistrationRefused, Some(problem)) => format!("{rule}: {problem}"),
+fn words(rule: Rule, granted: &Granted, situation: &Situation) -> String {
+    match (rule, refused(granted, situation).next()) {
+        (Rule::RegistrationRefused, Some(refused)) => format!("{rule}: {}", refused.problem),
         _ => rule.to_string(),
     }
 }
@@ -92,7 +95,7 @@ impl Control {
             .granted
             .cut()
             .iter()
-            .map(|(place, rule)| (*place, words(*rule, situation)))
+            .map(|(place, rule)| (*place, words(*rule, decided.granted, situation)))
             .collect();
         let deferred = decided.proposal.plan.deferrals.iter().flat_map(|deferral| {
             let reason = &deferral.reason;

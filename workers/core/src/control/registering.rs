@@ -1,7 +1,7 @@
 //! GitHub registers a runner, or says why not.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::{Control, ControlError};
@@ -46,6 +46,8 @@ enum Said {
 /// What GitHub said while runners were registered, for those that are still to be.
 #[derive(Debug, Default)]
 pub(super) struct Asking {
+    /// For how many nobody has done so yet.
+    left: AtomicUsize,
     /// How often it was asked.
     asked: AtomicU32,
     /// Until when it is to be left alone; 0: it may be asked.
@@ -54,6 +56,18 @@ pub(super) struct Asking {
 }
 
 impl Asking {
+    pub(super) fn for_so_many(runners: usize) -> Self {
+        Self {
+            left: AtomicUsize::new(runners),
+            ..Self::default()
+        }
+    }
+
+    /// Whether it was asked, or is not to be, for all of them: to be called once for each.
+    pub(super) fn is_last(&self) -> bool {
+        self.left.fetch_sub(1, Ordering::Relaxed) == 1
+    }
+
     pub(super) fn asked(&self) -> u32 {
         self.asked.load(Ordering::Relaxed)
     }
@@ -174,8 +188,10 @@ impl Control {
         let said = match &registered {
             Ok(_) => Said::Registered,
             Err(error) => match error.fault {
-                GitHubFault::Refused => Said::Refused(error.to_string()),
-                GitHubFault::Unknown => Said::Failed(error.to_string()),
+                GitHubFault::Refused => Said::Refused(error.problem.clone()),
+                GitHubFault::Unknown | GitHubFault::Unavailable => {
+                    Said::Failed(error.problem.clone())
+                }
                 // Neither is about the class.
                 GitHubFault::Limited { .. } | GitHubFault::Conflict => return registered,
             },

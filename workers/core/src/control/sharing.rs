@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::{Control, ControlError};
 use crate::budget::{Budget, Census, Reserved};
+use crate::happening::Happening;
 use crate::ids::ScopeKey;
 use crate::ports::{LedgerError, ScopeState, SharedItem};
 use crate::situation::{Room, there};
@@ -95,7 +96,7 @@ impl Control {
             count: reserved.count - count,
             ..reserved
         };
-        self.give_back(surplus).await?;
+        self.give_back(surplus).await;
         Ok(Reserved { count, ..reserved })
     }
 
@@ -125,32 +126,39 @@ impl Control {
         })
     }
 
-    /// Gives back registrations that were reserved and are not asked for.
-    pub(super) async fn give_back(&self, reserved: Reserved) -> Result<(), ControlError> {
-        // The one call for a token is asked for in any case.
-        if self.operation.mode.registers_by_token() || reserved.count == 0 {
-            return Ok(());
-        }
-        self.change_shared(SharedItem::Budget, |budget: &mut Budget| {
-            budget.give_back(reserved);
-        })
-        .await
+    /// Gives back registrations that were reserved and are not asked for. Where that fails, they are lost for a
+    /// minute.
+    pub(super) async fn give_back(&self, reserved: Reserved) {
+        self.correct(reserved, |budget| budget.give_back(reserved))
+            .await;
     }
 
-    /// Notes that of what was reserved so much was asked for until now, and no more will be.
-    pub(super) async fn settle_registrations(
-        &self,
-        reserved: Reserved,
-        asked: u32,
-    ) -> Result<(), ControlError> {
-        if self.operation.mode.registers_by_token() || reserved.count == 0 {
-            return Ok(());
-        }
+    /// Notes that of what was reserved so much was asked for until now, and no more will be. Where that fails,
+    /// it counts as of when it was reserved for.
+    pub(super) async fn settle_registrations(&self, reserved: Reserved, asked: u32) {
         let now = self.now();
-        self.change_shared(SharedItem::Budget, |budget: &mut Budget| {
+        self.correct(reserved, |budget| {
             budget.settle(reserved, asked, &self.operation.rates, now);
         })
-        .await
+        .await;
+    }
+
+    /// Nobody waits for it, and nothing but a minute's speed hangs on it: so what goes wrong is told.
+    async fn correct(&self, reserved: Reserved, change: impl Fn(&mut Budget)) {
+        // The one call for a token is asked for in any case.
+        if self.operation.mode.registers_by_token() || reserved.count == 0 {
+            return;
+        }
+        if let Err(error) = self.change_shared(SharedItem::Budget, change).await {
+            self.report(&Happening::Trouble {
+                scope: None,
+                problem: format!(
+                    "what was made of {} registrations could not be noted: {error}; others may wait a minute for \
+                     them",
+                    reserved.count
+                ),
+            });
+        }
     }
 
     /// Whether this process has looked at a scope that is due when registrations can be reserved again, and none

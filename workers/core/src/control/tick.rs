@@ -77,20 +77,23 @@ impl Control {
         self.look_again(scope, at).await
     }
 
-    /// Has a scope acted on at that time. Who notes it first also asks for the act, so that it comes to the
-    /// second; where that request is lost, the tick asks.
+    /// Has a scope acted on at that time, or before: nothing is noted where this process has noted a sooner time
+    /// that is still to come. The act is asked for besides, so that it comes to the second; where that request
+    /// is lost, the tick asks.
     pub(super) async fn look_again(
         &self,
         scope: ScopeKey,
         at: Timestamp,
     ) -> Result<(), ControlError> {
-        if self.noted_due(scope) == Some(at) {
+        let now = self.now();
+        let noted = self.noted_due(scope);
+        if noted.is_some_and(|noted| now < noted && noted <= at) {
             return Ok(());
         }
-        let is_new = self.ports.ledger.put_due(&Due { at, scope }).await?;
+        self.ports.ledger.put_due(&Due { at, scope }).await?;
         self.noted().insert(scope, at);
-        let seconds = self.now().age(at);
-        if !is_new || seconds > LONGEST_REMINDER {
+        let seconds = now.age(at);
+        if seconds > LONGEST_REMINDER {
             return Ok(());
         }
         let request = ActRequest {

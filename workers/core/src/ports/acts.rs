@@ -48,11 +48,10 @@ impl ActRequest {
             // No part of any of them.
             folded.update([0]);
         }
-        let triggers = || all.iter().map(|request| request.trigger);
-        let jobs = triggers().find(|trigger| *trigger == Trigger::Jobs);
+        let triggers = all.iter().map(|request| request.trigger);
         Some(Self {
             folded: hex::encode(folded.finalize()),
-            trigger: jobs.unwrap_or(first.trigger),
+            trigger: triggers.fold(first.trigger, Trigger::joined),
             scope: first.scope,
         })
     }
@@ -120,11 +119,13 @@ mod tests {
     }
 
     #[test]
-    fn each_scope_has_its_own_and_jobs_are_its_reason_where_any_is() {
+    fn each_scope_has_its_own_with_the_reason_that_asks_for_most() {
         let merged = ActRequest::merged([
             request("org-2", "x", Trigger::Fleet),
             request("org-1", "a", Trigger::Fleet),
             request("org-1", "b", Trigger::Jobs),
+            request("org-3", "c", Trigger::Tick),
+            request("org-3", "b", Trigger::Jobs),
         ]);
         let told: Vec<(String, Trigger)> = merged
             .iter()
@@ -133,6 +134,7 @@ mod tests {
         let wanted = [
             ("org-1".to_owned(), Trigger::Jobs),
             ("org-2".to_owned(), Trigger::Fleet),
+            ("org-3".to_owned(), Trigger::Tick),
         ];
         assert_eq!(told, wanted);
     }

@@ -50,12 +50,14 @@ pub enum JobLookup {
 
 /// Why GitHub did not do it.
 #[derive(Debug, Error)]
-#[error("GitHub could not {what}: {problem}")]
+#[error("GitHub could not {what}: {problem}{}", request.as_ref().map_or_else(String::new, |request| format!(" (request {request})")))]
 pub struct GitHubError {
     /// What was asked.
     pub what: String,
-    /// What it answered, and what to do.
+    /// What it answered, and what to do: the same words each time.
     pub problem: String,
+    /// GitHub's id of the request, which its support asks for.
+    pub request: Option<String>,
     /// What may follow from it.
     pub fault: GitHubFault,
 }
@@ -63,8 +65,10 @@ pub struct GitHubError {
 /// What a failed request to GitHub came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GitHubFault {
-    /// It was not done.
+    /// It was not done, and would not be the next time either.
     Refused,
+    /// It was not done: GitHub could not be asked.
+    Unavailable,
     /// It was not done, and nothing is to be asked before that.
     Limited {
         /// When GitHub may be asked again.

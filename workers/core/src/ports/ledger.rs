@@ -208,9 +208,8 @@ pub trait Ledger: Send + Sync {
     /// [`LedgerError::Conflict`] if that is not the stored one.
     async fn put_shared(&self, item: SharedItem, seen: u64, body: &str) -> Result<(), LedgerError>;
 
-    /// Notes that a scope is to be acted on. Other times that were noted for it stay. Whether this one was
-    /// not noted yet.
-    async fn put_due(&self, due: &Due) -> Result<bool, LedgerError>;
+    /// Notes that a scope is to be acted on. Other times that were noted for it stay.
+    async fn put_due(&self, due: &Due) -> Result<(), LedgerError>;
 
     /// What is due until then, earliest first, at most so many.
     async fn due(&self, until: Timestamp, most: usize) -> Result<Vec<Due>, LedgerError>;

@@ -169,15 +169,15 @@ pub struct ClassFacts {
     /// How it fared on demand.
     #[serde(default)]
     pub on_demand: Recent,
-    /// That GitHub refused to register its last runner. Not shown to policies.
+    /// That its last runners could not be registered with GitHub. Not shown to policies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<Refused>,
 }
 
-/// That GitHub refused to register a runner of a class, for a reason that the next one would meet too.
+/// That no runner of a class could be registered with GitHub the last time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refused {
-    /// GitHub's answer.
+    /// GitHub's answer, or that there was none.
     pub problem: String,
     /// For how many seconds nothing is launched for that class; then one runner, to see whether it is mended.
     pub paused_for: u32,
@@ -222,6 +222,25 @@ pub enum Trigger {
     Fleet,
     /// The policy or its settings changed.
     Policy,
+}
+
+impl Trigger {
+    /// Why a scope is decided for several reasons at once: the one that asks for most. A tick takes up what was
+    /// left, and jobs are more than news of runners.
+    #[must_use]
+    pub fn joined(self, other: Self) -> Self {
+        let asks = |trigger| match trigger {
+            Self::Fleet => 0,
+            Self::Jobs => 1,
+            Self::Policy => 2,
+            Self::Tick => 3,
+        };
+        if asks(other) > asks(self) {
+            other
+        } else {
+            self
+        }
+    }
 }
 
 /// What may be shown to a policy. Which level decides and by which settings is the policy host's to

@@ -187,7 +187,7 @@ impl Ledger for SqliteLedger {
         .await
     }
 
-    async fn put_due(&self, due: &Due) -> Result<bool, LedgerError> {
+    async fn put_due(&self, due: &Due) -> Result<(), LedgerError> {
         let due = due.clone();
         self.write("note when a scope is due", move |connection| {
             shared::put_due(connection, &due)

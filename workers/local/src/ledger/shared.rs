@@ -42,12 +42,11 @@ pub(super) fn put_shared(
     }
 }
 
-/// Whether it was not there yet.
-pub(super) fn put_due(connection: &Connection, due: &Due) -> Done<bool> {
-    let put = connection
+pub(super) fn put_due(connection: &Connection, due: &Due) -> Done<()> {
+    connection
         .prepare_cached("INSERT OR IGNORE INTO due (at, scope) VALUES (?, ?)")?
         .execute(params![seconds(due.at), due.scope.to_string()])?;
-    Ok(put > 0)
+    Ok(())
 }
 
 pub(super) fn due(connection: &Connection, until: Timestamp, most: usize) -> Done<Vec<Due>> {

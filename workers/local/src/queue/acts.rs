@@ -23,7 +23,7 @@ const REMEMBERED: Duration = Duration::from_mins(5);
 pub struct Turn {
     /// On which scope to act.
     pub scope: ScopeKey,
-    /// Why: the reason of the request that became visible first.
+    /// Why: of all requests that it serves, the reason that asks for most.
     pub trigger: Trigger,
     /// How many requests it serves.
     pub requests: usize,
@@ -52,7 +52,6 @@ struct Group {
 #[derive(Debug)]
 struct Taken {
     turn: u64,
-    trigger: Trigger,
     requests: usize,
     hidden_until: Instant,
 }
@@ -147,18 +146,18 @@ impl ActsInProcess {
         let number = state.turns;
         let group = state.groups.entry(scope).or_default();
         let before = group.waiting.len();
-        let first = group.waiting.iter().min_by_key(|(at, _)| *at);
-        let first = first.map(|(_, trigger)| *trigger);
+        let visible = group.waiting.iter().filter(|(at, _)| *at <= now);
+        let triggers = visible.map(|(_, trigger)| *trigger).reduce(Trigger::joined);
         group.waiting.retain(|(visible_at, _)| *visible_at > now);
         let visible = before - group.waiting.len();
         // A turn that was not finished in time is given again, with what has come since.
         let again = group.taken.as_ref();
         let requests = visible + again.map_or(0, |taken| taken.requests);
-        let trigger = again.map(|taken| taken.trigger).or(first);
+        // What comes again takes up what was left.
+        let trigger = again.map(|_| Trigger::Tick).or(triggers);
         let trigger = trigger.unwrap_or_default();
         group.taken = Some(Taken {
             turn: number,
-            trigger,
             requests,
             hidden_until: now + self.settings.visibility,
         });

@@ -3,7 +3,7 @@
 use stoker_core::budget::Rates;
 use stoker_core::class::Capacity;
 use stoker_core::control::Acted;
-use stoker_core::limits::SPOT_FALLBACK;
+use stoker_core::limits::{BOOT_TIME, SPOT_FALLBACK};
 use stoker_core::ports::{GitHubFault, Ledger as _, RegisteredRunner};
 use stoker_core::runner::RunnerPhase;
 use stoker_core::time::Timestamp;
@@ -14,6 +14,19 @@ fn falling_back() -> World {
     World::with(|operation| {
         operation.spot_fallback = SPOT_FALLBACK.map(str::to_owned).to_vec();
     })
+}
+
+async fn five_jobs_where_three_register_a_minute() -> World {
+    let world = World::with(|operation| {
+        operation.rates = Rates {
+            points_a_minute: Some(15),
+            registrations_an_hour: None,
+        };
+    });
+    for n in 1..=5 {
+        world.queue(n).await;
+    }
+    world
 }
 
 #[tokio::test]
@@ -118,15 +131,7 @@ async fn spot_that_fails_again_and_again_is_not_tried_for_a_while_though_there_i
 
 #[tokio::test]
 async fn no_more_is_launched_than_can_be_registered_and_the_rest_when_it_can() {
-    let world = World::with(|operation| {
-        operation.rates = Rates {
-            points_a_minute: Some(15),
-            registrations_an_hour: None,
-        };
-    });
-    for n in 1..=5 {
-        world.queue(n).await;
-    }
+    let world = five_jobs_where_three_register_a_minute().await;
     world.act().await;
     assert_eq!(world.state().await.runners.len(), 3);
     world.act().await;
@@ -151,15 +156,7 @@ async fn no_more_is_launched_than_can_be_registered_and_the_rest_when_it_can() {
 #[tokio::test]
 async fn while_nothing_can_register_what_comes_asks_for_no_decision_and_all_is_decided_when_it_can()
 {
-    let world = World::with(|operation| {
-        operation.rates = Rates {
-            points_a_minute: Some(15),
-            registrations_an_hour: None,
-        };
-    });
-    for n in 1..=5 {
-        world.queue(n).await;
-    }
+    let world = five_jobs_where_three_register_a_minute().await;
     world.act().await;
     assert_eq!(world.state().await.runners.len(), 3);
     let decided = world.generations_seen().len();
@@ -204,6 +201,25 @@ async fn when_github_wants_to_be_left_alone_instances_wait_for_their_turn() {
             .all(|r| r.phase == RunnerPhase::Booting)
     );
     assert!(world.fleet().terminated.is_empty());
+}
+
+#[tokio::test]
+async fn an_instance_that_github_has_no_turn_for_in_time_is_let_go() {
+    let world = World::with(|operation| operation.rates = Rates::default());
+    let until = Timestamp(world.now().0 + 3_600);
+    let limited = (GitHubFault::Limited { until }, false);
+    world.github().faults.push_back(limited);
+    world.queue(1).await;
+    world.act().await;
+    // Whoever looks at it next says when it is too old.
+    world.pass(60);
+    world.act_when_due().await;
+    let (_, seconds) = world.acts().reminders.last().unwrap().clone();
+    assert_eq!(seconds, BOOT_TIME / 2 + 1 - 60);
+    world.pass(u64::from(seconds));
+    world.act_when_due().await;
+    assert_eq!(world.fleet().terminated.len(), 1);
+    assert!(world.state().await.runners.is_empty());
 }
 
 #[tokio::test]
@@ -273,9 +289,10 @@ async fn while_github_is_down_instances_are_not_launched_again_and_again_either(
     world.pass(10);
     world.act().await;
     assert_eq!(world.fleet().launched.len(), 1);
-    // One answer that was lost among others that were not stops nobody.
+    // One answer that was lost among others that were not, or one token that could not be had, stops nobody.
     let world = World::new();
-    world.github().faults.extend([lost, lost]);
+    let unavailable = (GitHubFault::Unavailable, false);
+    world.github().faults.extend([lost, unavailable]);
     for n in 1..=3 {
         world.queue(n).await;
     }

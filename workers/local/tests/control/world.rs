@@ -226,6 +226,11 @@ impl World {
         self.control.act(self.scope(), Trigger::Jobs).await.unwrap()
     }
 
+    /// An act that was due.
+    pub(crate) async fn act_when_due(&self) -> Acted {
+        self.control.act(self.scope(), Trigger::Tick).await.unwrap()
+    }
+
     pub(crate) async fn state(&self) -> ScopeState {
         self.ledger.scope(self.scope()).await.unwrap()
     }

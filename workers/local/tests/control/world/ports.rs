@@ -169,6 +169,7 @@ fn no_list(what: &str) -> GitHubError {
     GitHubError {
         what: what.to_owned(),
         problem: "no answer".to_owned(),
+        request: None,
         fault: GitHubFault::Unknown,
     }
 }
@@ -208,6 +209,7 @@ impl GitHub for Outside {
             return Err(GitHubError {
                 what: format!("register {}", runner.name),
                 problem: "a fault".to_owned(),
+                request: None,
                 fault,
             });
         }
@@ -215,6 +217,7 @@ impl GitHub for Outside {
             return Err(GitHubError {
                 what: format!("register {}", runner.name),
                 problem: "it is down".to_owned(),
+                request: None,
                 fault: GitHubFault::Refused,
             });
         }
@@ -379,7 +382,7 @@ impl Ledger for ContendedLedger {
         self.ledger.put_shared(item, seen, body).await
     }
 
-    async fn put_due(&self, due: &Due) -> Result<bool, LedgerError> {
+    async fn put_due(&self, due: &Due) -> Result<(), LedgerError> {
         self.ledger.put_due(due).await
     }
 
