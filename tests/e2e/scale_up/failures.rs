@@ -1,6 +1,6 @@
 //! What goes wrong on the way, and that nothing is lost by it or launched twice.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use stoker_tests::github::{Call, Fault};
 
@@ -50,9 +50,21 @@ async fn an_instance_that_can_not_be_registered_is_replaced(stack: &Stack) {
     assert_eq!(failed.len(), 1);
     assert!(failed[0]["problem"].as_str().unwrap().contains("422"));
     assert_eq!(state_of(stack, &failed[0]["instance"]).await, "terminated");
-    // The job is still demand.
+    // The job is still demand, and what GitHub said is its reason. Nothing is launched for it that would be
+    // refused at once; then it is tried again, without a tick.
     stack.settle().await;
-    assert_eq!(stack.aws.running().await.len(), 2);
+    assert_eq!(stack.aws.running().await.len(), 1);
+    let told = format!("{:?}", stack.lambda.happened("decided"));
+    assert!(
+        told.contains("registration-refused") && told.contains("422"),
+        "{told}"
+    );
+    let begun = Instant::now();
+    while stack.aws.running().await.len() < 2 {
+        assert!(begun.elapsed() < SOON, "it was not tried again");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        stack.settle().await;
+    }
 }
 
 async fn a_launch_whose_answer_was_lost_with_the_process_is_found_again(stack: &Stack) {
