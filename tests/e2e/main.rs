@@ -8,3 +8,4 @@ mod openapi;
 mod parts;
 mod policies;
 mod scale_up;
+mod webhook;

@@ -7,7 +7,8 @@
 //! In reading order: [`receive`](mod@receive), the way of a request; [`signature`], what comes before
 //! parsing; `payload`, what is read (private); [`event`] and [`ids`], what is kept; [`admission`] and
 //! [`allow_list`], what is passed on; [`listed`], the same of what was no webhook; [`answer`], what GitHub
-//! is told; [`message`], the form in the queue; [`settings`], all that can be configured.
+//! is told; [`message`], the form in the queue; [`settings`], all that can be configured; [`listener`], what
+//! whoever listens does alike.
 
 pub mod admission;
 pub mod allow_list;
@@ -16,6 +17,7 @@ pub mod event;
 mod field;
 pub mod ids;
 pub mod listed;
+pub mod listener;
 pub mod message;
 mod payload;
 pub mod receive;
@@ -33,6 +35,9 @@ pub use ids::{
     RunnerId,
 };
 pub use listed::{NotListed, listed_job};
+pub use listener::Reply;
+pub use listener::line::{WebhookLine, misconfigured};
+pub use listener::route::{Route, route};
 pub use message::{JOB_EVENT_KIND, MessageError, MessageVersion};
 pub use receive::{MAX_BODY_BYTES, Received, Reception, receive, refuse_early, refuse_too_large};
 pub use settings::{MAX_DELAY_SECONDS, SettingError, Settings, SettingsError, SettingsReader};

@@ -8,7 +8,10 @@ mod queue;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use stoker_intake::{Answer, Received, SettingsError, receive, refuse_early, refuse_too_large};
+use stoker_intake::{
+    Answer, Received, Reply, Route, SettingsError, WebhookLine, misconfigured, receive,
+    refuse_early, refuse_too_large, route,
+};
 use wasm_bindgen::JsValue;
 use worker::js_sys::Reflect;
 use worker::{
@@ -16,15 +19,8 @@ use worker::{
     event,
 };
 
-use crate::log::{WebhookLine, misconfigured};
-use crate::route::{Route, route};
 use crate::settings::Settings;
-
-const JSON: (&str, &str) = ("content-type", "application/json");
-const METHOD_NOT_ALLOWED: &str = r#"{"status":"refused","reason":"method_not_allowed"}"#;
-const NOT_FOUND: &str = r#"{"status":"not_found"}"#;
-const NOT_CONFIGURED: &str =
-    r#"{"status":"misconfigured","detail":"The Worker is not configured; its log says what."}"#;
+use crate::sqs::Failure;
 
 #[event(fetch)]
 async fn fetch(request: Request, env: Env, _context: Context) -> Result<Response> {
@@ -34,10 +30,8 @@ async fn fetch(request: Request, env: Env, _context: Context) -> Result<Response
     match route(&method, &request.path()) {
         Route::Webhook => webhook(&request, &method, &env, &clock).await,
         Route::Health => health(&method, &env),
-        Route::MethodNotAllowed { allow } => {
-            respond(405, [JSON, ("allow", allow)], METHOD_NOT_ALLOWED)
-        }
-        Route::NotFound => respond(404, [JSON], NOT_FOUND),
+        Route::MethodNotAllowed { allow } => respond(Reply::method_not_allowed(allow)),
+        Route::NotFound => respond(Reply::not_found()),
     }
 }
 
@@ -50,7 +44,7 @@ async fn webhook(request: &Request, method: &str, env: &Env, clock: &Clock) -> R
     }
     let settings = match settings(env) {
         Ok(settings) => settings,
-        Err(error) => return not_configured(&error, NOT_CONFIGURED),
+        Err(error) => return not_configured(&error, method),
     };
     let Some(body) = body::read(request, content_length.as_deref()).await else {
         return answer(WebhookLine::default(), &refuse_too_large(), clock);
@@ -69,7 +63,9 @@ async fn webhook(request: &Request, method: &str, env: &Env, clock: &Clock) -> R
         clock,
     )
     .await;
-    let line = line.sent(delivered.attempts, delivered.last_failure.as_ref());
+    let failed = delivered.last_failure.as_ref();
+    let failed = failed.map(|failure| (failure.code(), Failure::status(failure)));
+    let line = line.sent(Some(delivered.attempts), failed);
     let said = if delivered.sent {
         enqueue.accepted()
     } else {
@@ -80,16 +76,15 @@ async fn webhook(request: &Request, method: &str, env: &Env, clock: &Clock) -> R
 
 /// Whether the Worker could accept a webhook: it says so, and nothing of its configuration.
 fn health(method: &str, env: &Env) -> Result<Response> {
-    let with_body = |body: &'static str| if method == "HEAD" { "" } else { body };
     match settings(env) {
-        Ok(_) => respond(200, [JSON], with_body(r#"{"status":"ok"}"#)),
-        Err(error) => not_configured(&error, with_body(NOT_CONFIGURED)),
+        Ok(_) => respond(Reply::healthy(method)),
+        Err(error) => not_configured(&error, method),
     }
 }
 
-fn not_configured(error: &SettingsError, body: &str) -> Result<Response> {
+fn not_configured(error: &SettingsError, method: &str) -> Result<Response> {
     console_error!("{}", misconfigured(error));
-    respond(500, [JSON], body)
+    respond(Reply::not_configured(method))
 }
 
 fn answer(line: WebhookLine, answer: &Answer, clock: &Clock) -> Result<Response> {
@@ -100,19 +95,15 @@ fn answer(line: WebhookLine, answer: &Answer, clock: &Clock) -> Result<Response>
     } else {
         console_log!("{}", line.to_json());
     }
-    respond(answer.http_status(), answer.headers(), answer.body())
+    respond(answer.into())
 }
 
-fn respond<'a>(
-    status: u16,
-    headers: impl IntoIterator<Item = (&'a str, &'a str)>,
-    body: &str,
-) -> Result<Response> {
-    let mut response = ResponseBuilder::new().with_status(status);
-    for (name, value) in headers {
+fn respond(reply: Reply) -> Result<Response> {
+    let mut response = ResponseBuilder::new().with_status(reply.status);
+    for (name, value) in reply.headers {
         response = response.with_header(name, value)?;
     }
-    Ok(response.fixed(body.as_bytes().to_vec()))
+    Ok(response.fixed(reply.body.into_bytes()))
 }
 
 fn settings(env: &Env) -> std::result::Result<Settings, SettingsError> {

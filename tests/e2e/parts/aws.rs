@@ -50,15 +50,20 @@ pub(crate) struct Instance {
     pub(crate) tags: BTreeMap<String, String>,
 }
 
+/// Clients of the stand-in at that URL.
+pub(crate) async fn clients(url: &str) -> Clients {
+    let config = aws_config::defaults(BehaviorVersion::v2026_01_12())
+        .region(Region::new("us-east-1"))
+        .credentials_provider(Credentials::for_tests())
+        .endpoint_url(url)
+        .load()
+        .await;
+    Clients::new(&config, &ClientSettings::default())
+}
+
 impl Aws {
     pub(crate) async fn set_up(url: &str, app: &str, key: &str) -> Self {
-        let config = aws_config::defaults(BehaviorVersion::v2026_01_12())
-            .region(Region::new("us-east-1"))
-            .credentials_provider(Credentials::for_tests())
-            .endpoint_url(url)
-            .load()
-            .await;
-        let clients = Clients::new(&config, &ClientSettings::default());
+        let clients = clients(url).await;
         stoker_aws::ledger::create_table(&clients.dynamodb, TABLE)
             .await
             .unwrap();
@@ -275,7 +280,7 @@ pub(crate) fn unpacked(configuration: &Value) -> String {
     STANDARD.encode(plain)
 }
 
-async fn make_queue(clients: &Clients, name: &str, fifo: bool) -> Queue {
+pub(crate) async fn make_queue(clients: &Clients, name: &str, fifo: bool) -> Queue {
     let mut request = clients
         .sqs
         .create_queue()

@@ -1,8 +1,35 @@
 //! Real payloads: GitHub's own examples.
 
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::root;
+
+/// All examples of all versions of GitHub: the event's name, and the payload as it stands in the file.
+pub(crate) fn all() -> Vec<(String, String)> {
+    #[derive(serde::Deserialize)]
+    struct Examples {
+        name: String,
+        examples: Vec<Box<RawValue>>,
+    }
+    let folders = root("node_modules/@octokit/webhooks-examples");
+    let mut indices: Vec<_> = std::fs::read_dir(folders)
+        .unwrap()
+        .map(|entry| entry.unwrap().path().join("index.json"))
+        .filter(|index| index.is_file())
+        .collect();
+    indices.sort();
+    let events = indices.into_iter().flat_map(|index| {
+        let text = std::fs::read_to_string(index).unwrap();
+        serde_json::from_str::<Vec<Examples>>(&text).unwrap()
+    });
+    events
+        .flat_map(|event| {
+            let payloads = event.examples.into_iter();
+            payloads.map(move |payload| (event.name.clone(), payload.get().to_owned()))
+        })
+        .collect()
+}
 
 /// The first example of that event with that action and status.
 pub(crate) fn example(event: &str, action: &str, status: &str) -> Value {

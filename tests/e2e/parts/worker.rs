@@ -13,7 +13,7 @@ use super::root;
 const STARTS_WITHIN: Duration = Duration::from_mins(1);
 
 /// What GitHub signs with.
-const SECRET: &str = "a webhook secret of this test";
+pub(crate) const SECRET: &str = "a webhook secret of this test";
 
 /// The running Worker.
 pub(crate) struct Worker {
@@ -71,29 +71,52 @@ impl Worker {
     pub(crate) async fn deliver(&self, event: &str, delivery: &str, payload: &Value) -> u16 {
         let body = payload.to_string();
         let signature = sign(&SECRET.into(), body.as_bytes());
-        self.post(event, delivery, body, &signature).await
+        let headers = delivered(event, delivery, &signature);
+        self.post("webhook", &headers, body).await.0
     }
 
     /// Delivers a payload that somebody else has signed.
     pub(crate) async fn deliver_forged(&self, event: &str, payload: &Value) -> u16 {
         let body = payload.to_string();
         let signature = sign(&"another secret".into(), body.as_bytes());
-        self.post(event, "forged", body, &signature).await
+        let headers = delivered(event, "forged", &signature);
+        self.post("webhook", &headers, body).await.0
     }
 
-    async fn post(&self, event: &str, delivery: &str, body: String, signature: &str) -> u16 {
-        let answer = self
+    /// Posts a body with those headers. The status, the content type and the body of the answer.
+    pub(crate) async fn post(
+        &self,
+        path: &str,
+        headers: &[(&str, String)],
+        body: String,
+    ) -> (u16, String, String) {
+        let mut request = self
             .http
-            .post(format!("{}/webhook", self.url.trim_end_matches('/')))
-            .header("content-type", "application/json")
-            .header("user-agent", "GitHub-Hookshot/test")
-            .header("x-github-event", event)
-            .header("x-github-delivery", delivery)
-            .header("x-hub-signature-256", signature)
-            .body(body)
-            .send()
-            .await
-            .unwrap();
-        answer.status().as_u16()
+            .post(format!("{}/{path}", self.url.trim_end_matches('/')));
+        for (name, value) in headers {
+            request = request.header(*name, value);
+        }
+        let answer = request.body(body).send().await.unwrap();
+        let status = answer.status().as_u16();
+        let kind = answer.headers()["content-type"]
+            .to_str()
+            .unwrap()
+            .to_owned();
+        (status, kind, answer.text().await.unwrap())
     }
+}
+
+/// The headers of GitHub's delivery.
+pub(crate) fn delivered(
+    event: &str,
+    delivery: &str,
+    signature: &str,
+) -> Vec<(&'static str, String)> {
+    vec![
+        ("content-type", "application/json".to_owned()),
+        ("user-agent", "GitHub-Hookshot/test".to_owned()),
+        ("x-github-event", event.to_owned()),
+        ("x-github-delivery", delivery.to_owned()),
+        ("x-hub-signature-256", signature.to_owned()),
+    ]
 }

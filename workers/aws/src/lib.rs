@@ -8,7 +8,7 @@
 //! tried again by the SDK's standard retry; what comes out of here as an error has had that.
 //!
 //! Modules in reading order: [`clients`], [`ledger`] (DynamoDB), [`fleet`] (EC2), [`configurations`]
-//! (SSM), [`policies`] and [`journal`] (S3), [`signer`] (KMS), [`acts`] and [`messages`] (SQS),
+//! (SSM), [`policies`] and [`journal`] (S3), [`signer`] (KMS), [`acts`], [`intake`] and [`messages`] (SQS),
 //! [`secrets`] (SSM); with the feature `operator`, `function` (Stoker's own Lambdas, as an operator's
 //! commands ask them).
 
@@ -19,6 +19,7 @@ pub mod configurations;
 pub mod fleet;
 #[cfg(feature = "operator")]
 pub mod function;
+pub mod intake;
 pub mod journal;
 pub mod ledger;
 pub mod messages;
@@ -33,6 +34,7 @@ pub use configurations::SsmConfigurations;
 pub use fleet::Ec2Fleet;
 #[cfg(feature = "operator")]
 pub use function::{LambdaError, LambdaFunction};
+pub use intake::{Delivered, NotTaken, SqsIntake};
 pub use journal::S3Journal;
 pub use ledger::DynamoLedger;
 pub use messages::SqsMessages;

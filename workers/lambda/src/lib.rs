@@ -4,6 +4,7 @@
 
 pub mod log;
 pub mod metric;
+#[cfg(feature = "policies")]
 pub mod policies;
 pub mod reader;
 

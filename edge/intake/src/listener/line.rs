@@ -2,9 +2,12 @@
 //! counts and codes.
 
 use serde::Serialize;
-use stoker_intake::{Answer, EventClass, Outcome, Received, Reception, SettingsError, SignedWith};
 
-use crate::sqs::Failure;
+use crate::admission::EventClass;
+use crate::answer::{Answer, Outcome};
+use crate::receive::{Received, Reception};
+use crate::settings::{SettingError, SettingsError};
+use crate::signature::SignedWith;
 
 /// The longest event name that is logged, in characters; GitHub's own are shorter.
 const LONGEST_EVENT: usize = 64;
@@ -80,13 +83,14 @@ impl WebhookLine {
         }
     }
 
-    /// Adds what the queue said.
+    /// Adds what the queue said: how often it was asked, where that is known, and the code and HTTP status
+    /// of the last attempt that failed.
     #[must_use]
-    pub fn sent(self, attempts: u32, last_failure: Option<&Failure>) -> Self {
+    pub fn sent(self, attempts: Option<u32>, failed: Option<(&str, Option<u16>)>) -> Self {
         Self {
-            attempts: Some(attempts),
-            queue_error: last_failure.map(|failure| failure.code().to_owned()),
-            queue_status: last_failure.and_then(Failure::status),
+            attempts,
+            queue_error: failed.map(|(code, _)| code.to_owned()),
+            queue_status: failed.and_then(|(_, status)| status),
             ..self
         }
     }
@@ -130,12 +134,8 @@ pub fn misconfigured(error: &SettingsError) -> String {
         errors: Vec<String>,
     }
     let line = Line {
-        message: "the Worker is not configured: set what is named here",
-        settings: error
-            .errors()
-            .iter()
-            .map(stoker_intake::SettingError::name)
-            .collect(),
+        message: "the listener is not configured: set what is named here",
+        settings: error.errors().iter().map(SettingError::name).collect(),
         errors: error.errors().iter().map(ToString::to_string).collect(),
     };
     serde_json::to_string(&line).unwrap_or_default()
@@ -143,9 +143,10 @@ pub fn misconfigured(error: &SettingsError) -> String {
 
 #[cfg(test)]
 mod tests {
-    use stoker_intake::{Settings, receive, sign};
-
     use super::*;
+    use crate::receive::receive;
+    use crate::settings::Settings;
+    use crate::signature::sign;
 
     const SECRET: &str = "hush-current";
 
@@ -173,12 +174,8 @@ mod tests {
         let Received::Enqueue(enqueue) = &reception.received else {
             panic!("{reception:?}");
         };
-        let failure = Failure::Refused {
-            status: 503,
-            code: Some("ServiceUnavailable".into()),
-        };
         let line = WebhookLine::of(&reception)
-            .sent(3, Some(&failure))
+            .sent(Some(3), Some(("ServiceUnavailable", Some(503))))
             .answered(&enqueue.unavailable(), 8_000);
         assert!(line.is_error());
         assert_eq!(
@@ -215,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_misconfigured_worker_names_every_setting_and_no_value() {
+    fn a_misconfigured_listener_names_every_setting_and_no_value() {
         let error = Settings::from_lookup(|name| match name {
             "DELAY_SECONDS" => Some("hush".into()),
             _ => None,

@@ -5,7 +5,7 @@
 pub enum Route {
     /// `/webhook`, by any method: intake answers the wrong ones.
     Webhook,
-    /// `GET /healthz`: whether the Worker could accept a webhook.
+    /// `GET /healthz`: whether a webhook could be accepted.
     Health,
     /// A known path by a wrong method.
     MethodNotAllowed {

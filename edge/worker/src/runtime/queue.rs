@@ -4,6 +4,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use futures::future::{Either, select};
+use stoker_intake::listener::schedule::{attempt_timeout, pause};
 use worker::js_sys::Math;
 use worker::{
     AbortController, AbortSignal, Delay, Fetch, Headers, Method, Request, RequestInit,
@@ -11,7 +12,6 @@ use worker::{
 };
 
 use super::Clock;
-use crate::schedule::{attempt_timeout, pause};
 use crate::settings::Queue;
 use crate::sqs::{Attempt, Failure, SignedRequest, judge, send_message};
 
