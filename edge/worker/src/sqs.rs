@@ -6,6 +6,7 @@ use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, si
 use aws_sigv4::sign::v4;
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
+use stoker_intake::listener::schedule::passes;
 use thiserror::Error;
 
 use crate::settings::Queue;
@@ -171,9 +172,9 @@ pub fn judge(status: u16, body: &[u8]) -> Attempt {
     let code = answer
         .and_then(|answer| answer.error_type)
         .and_then(|name| error_code(&name));
-    let throttled = code.as_deref().is_some_and(is_throttling);
+    let passes = passes(status, code.as_deref());
     let failure = Failure::Refused { status, code };
-    if throttled || matches!(status, 408 | 429 | 500..) {
+    if passes {
         Attempt::TryAgain(failure)
     } else {
         Attempt::GiveUp(failure)
@@ -186,17 +187,6 @@ fn error_code(name: &str) -> Option<String> {
     let is_code = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     let fits = !code.is_empty() && code.len() <= 100;
     (fits && code.chars().all(is_code)).then(|| code.to_owned())
-}
-
-/// The codes with which AWS says "slower", most of them with status 400.
-fn is_throttling(code: &str) -> bool {
-    let own = [
-        "RequestLimitExceeded",
-        "TooManyRequestsException",
-        "SlowDown",
-        "PriorRequestNotComplete",
-    ];
-    code.contains("Throttl") || own.contains(&code)
 }
 
 #[cfg(test)]

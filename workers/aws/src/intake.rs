@@ -5,7 +5,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::config::retry::RetryConfig;
 use aws_sdk_sqs::config::timeout::TimeoutConfig;
-use stoker_intake::listener::schedule::{ATTEMPT_TIMEOUT, attempt_timeout, pause};
+use stoker_intake::listener::schedule::{ATTEMPT_TIMEOUT, attempt_timeout, passes, pause};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::problem;
@@ -13,7 +13,7 @@ use crate::problem;
 /// Why SQS did not take a message at the last attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotTaken {
-    /// SQS's error code, or ours: `timed_out`, `unreachable`, `not_sqs`.
+    /// SQS's error code, or ours: `timed_out`, `unreachable`, `not_sqs`, `unknown` (it gave none).
     pub code: String,
     /// The HTTP status, if there was an answer.
     pub status: Option<u16>,
@@ -73,12 +73,11 @@ impl SqsIntake {
                 Ok(Err(failed)) => failed,
                 Err(_elapsed) => timed_out(),
             };
-            // The same request would fail again.
-            let is_final = failed
+            let goes_on = failed
                 .status
-                .is_some_and(|status| (400..500).contains(&status) && !is_throttled(&failed.code));
+                .is_none_or(|status| passes(status, Some(&failed.code)));
             delivered.failed = Some(failed);
-            if is_final {
+            if !goes_on {
                 break;
             }
             match pause(arrived.elapsed(), delivered.attempts, chance()) {
@@ -104,7 +103,7 @@ impl SqsIntake {
             Ok(_) => {
                 return Err(NotTaken {
                     code: "not_sqs".to_owned(),
-                    status: None,
+                    status: Some(200),
                     problem: "something answered that is not SQS: check AWS_ENDPOINT_URL"
                         .to_owned(),
                 });
@@ -113,13 +112,18 @@ impl SqsIntake {
             Err(error) => error,
         };
         let mut problem = problem::words(&error);
-        let code = problem::code(&error).unwrap_or("unreachable").to_owned();
+        let status = error.raw_response().map(|answer| answer.status().as_u16());
+        let own = match status {
+            Some(_) => "unknown",
+            None => "unreachable",
+        };
+        let code = problem::code(&error).unwrap_or(own).to_owned();
         if code.contains("AccessDenied") {
             problem = format!("{problem}; allow sqs:SendMessage on {}", self.queue_url);
         }
         Err(NotTaken {
             code,
-            status: error.raw_response().map(|answer| answer.status().as_u16()),
+            status,
             problem,
         })
     }
@@ -131,10 +135,6 @@ fn timed_out() -> NotTaken {
         status: None,
         problem: "SQS did not answer in time".to_owned(),
     }
-}
-
-fn is_throttled(code: &str) -> bool {
-    code.contains("Throttl") || code.contains("OverLimit")
 }
 
 /// A number from 0 to 1, another each time.

@@ -1,4 +1,4 @@
-//! When to try again, and when to stop.
+//! When SQS is tried again, and when no more.
 
 use std::time::Duration;
 
@@ -39,6 +39,23 @@ pub fn pause(elapsed: Duration, attempts: u32, chance: f64) -> Option<Duration> 
     };
     let pause = ceiling.mul_f64(chance);
     attempt_timeout(elapsed.saturating_add(pause)).map(|_| pause)
+}
+
+/// Whether what SQS refused with that HTTP status and error code may be taken at the next attempt; everything
+/// else would be refused again.
+pub fn passes(status: u16, code: Option<&str>) -> bool {
+    matches!(status, 408 | 429 | 500..) || code.is_some_and(is_throttling)
+}
+
+/// The codes with which AWS says "slower", most of them with status 400.
+fn is_throttling(code: &str) -> bool {
+    let own = [
+        "RequestLimitExceeded",
+        "TooManyRequestsException",
+        "SlowDown",
+        "PriorRequestNotComplete",
+    ];
+    code.contains("Throttl") || own.contains(&code)
 }
 
 #[cfg(test)]

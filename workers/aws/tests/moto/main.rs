@@ -6,6 +6,7 @@ mod clients;
 mod configurations;
 mod faults;
 mod fleet;
+mod intake;
 mod journal;
 mod ledger;
 mod ledger_items;

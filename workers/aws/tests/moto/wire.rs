@@ -82,13 +82,22 @@ pub(crate) fn losing_the_first_answer(endpoint: &str) -> String {
 
 /// An endpoint that has one answer for everything, and how often it gave it.
 pub(crate) fn always(status: &'static str, body: &'static str) -> (String, Arc<AtomicU32>) {
+    in_turn(&[(status, body)])
+}
+
+/// An endpoint that gives these answers, statuses and bodies, one after the other, the last one for good; and
+/// how often it was asked.
+pub(crate) fn in_turn(answers: &[(&'static str, &'static str)]) -> (String, Arc<AtomicU32>) {
+    let answers = answers.to_vec();
     let asked = Arc::new(AtomicU32::new(0));
     let count = Arc::clone(&asked);
     let endpoint = serve(move |_, mut client| {
         let Some(_) = Request::read(&client) else {
             return;
         };
-        count.fetch_add(1, Ordering::Relaxed);
+        let place = count.fetch_add(1, Ordering::Relaxed);
+        let place = usize::try_from(place).unwrap().min(answers.len() - 1);
+        let (status, body) = answers[place];
         let answer = format!(
             "HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
             body.len()

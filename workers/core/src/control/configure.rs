@@ -17,7 +17,7 @@ use crate::runner::{Runner, RunnerNews, RunnerPhase};
 
 /// How many runners are registered at once: enough for the 180 a minute that GitHub allows an App
 /// (JIT costs 5 of 900 points), and, where it sets no limit, for thousands; few enough for its limit of 100
-/// requests at once. As many configurations are written at once.
+/// requests at once. How many configurations are written at once is their store's to say.
 pub(super) const REGISTERED_AT_ONCE: usize = 50;
 
 /// What became of one runner.
