@@ -119,6 +119,7 @@ impl OperationArgs {
                 classes,
                 scope_maximum: self.max_runners,
                 boot_time: BOOT_TIME,
+                minimum_running_time: stoker_core::limits::MINIMUM_RUNNING_TIME,
                 jobs_shown: JOBS_SHOWN,
                 guards: Guards {
                     public_repositories: public,
@@ -143,6 +144,7 @@ impl OperationArgs {
             unknown_jobs: UnknownJobs::Queued { labels },
             queues: QueueSettings::default(),
             act_again: Duration::from_secs(5),
+            scale_down_every: Duration::from_secs(30),
         })
     }
 

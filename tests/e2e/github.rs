@@ -230,7 +230,8 @@ async fn only_a_queued_job_waits() {
     assert_eq!(
         bench.job(2).await.unwrap(),
         JobLookup::NotQueued {
-            status: "waiting".to_owned()
+            status: "waiting".to_owned(),
+            runner_name: None,
         }
     );
     assert_eq!(bench.job(3).await.unwrap(), JobLookup::Unknown);

@@ -387,6 +387,7 @@ impl World {
             JobId::new(job.id),
             JobLookup::NotQueued {
                 status: status.to_owned(),
+                runner_name: None,
             },
         );
         let payload = example.of(&job.told(), job.runner.as_deref())?;

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use stoker_admission::Report;
 use stoker_core::ids::Deployment;
-use stoker_core::ports::{Reporter, ScaleUpDecider};
+use stoker_core::ports::{Decider, Reporter};
 use stoker_intake::{Answer, Reception, Settings};
 use stoker_local::{Embedded, EmbeddedSettings, FolderPolicies};
 use stoker_policy::artifact::PublicKeys;
@@ -148,7 +148,7 @@ fn decider(
     policies: Option<&policies::Policies>,
     settings: HostSettings,
     deployment: &Deployment,
-) -> anyhow::Result<Arc<dyn ScaleUpDecider>> {
+) -> anyhow::Result<Arc<dyn Decider>> {
     let host = match policies {
         Some(policies) => PolicyHost::new(
             Arc::clone(&policies.store),

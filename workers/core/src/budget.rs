@@ -33,10 +33,18 @@ impl Rates {
     };
 }
 
+impl Rates {
+    /// How many writes there may be in a minute.
+    pub fn writes_a_minute(&self) -> u32 {
+        self.points_a_minute
+            .map_or(u32::MAX, |points| points / POINTS_A_WRITE)
+    }
+}
+
 impl Default for Rates {
     fn default() -> Self {
         Self {
-            // A part is left to lookups and removals, which nobody reserves.
+            // A part is left to lookups, which nobody reserves.
             points_a_minute: Some(870),
             registrations_an_hour: Some(10_000),
         }
@@ -108,6 +116,12 @@ const MINUTE: u64 = 60;
 /// Seconds.
 const HOUR: u64 = 3_600;
 
+/// In how many parts removals take a minute's points.
+const SLICES: u32 = 6;
+
+/// How long such a part is, in seconds.
+const SLICE: u64 = MINUTE / SLICES as u64;
+
 /// Registrations that may be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Reserved {
@@ -123,6 +137,10 @@ pub struct Reserved {
 pub struct Budget {
     points: Window,
     registrations: Window,
+    /// Of the points, what removals took lately.
+    removals: Window,
+    /// Registrations got less than they wanted: until then nobody else takes any.
+    short_until: Timestamp,
     /// GitHub said that it wants no registration before that.
     closed_until: Timestamp,
 }
@@ -172,7 +190,65 @@ impl Budget {
         let from = from.map_or_else(|| ahead(now), Timestamp);
         let reserved = Reserved { count, from };
         self.spend(count, rates, from);
+        if count < wanted {
+            self.short_until = Timestamp(now.0 + MINUTE);
+        }
         reserved
+    }
+
+    /// Reserves as many removals as registrations leave, at most so many. They take a share of a minute's
+    /// points at a time, so that registrations that come meanwhile find what is left of them.
+    pub fn reserve_removals(&mut self, wanted: u32, rates: &Rates, now: Timestamp) -> u32 {
+        let Some(limit) = rates.points_a_minute else {
+            return if self.closed_until > now { 0 } else { wanted };
+        };
+        self.points.roll(MINUTE, now);
+        self.removals.roll(SLICE, now);
+        let count = wanted.min(self.removals_left(limit, now));
+        let points = count.saturating_mul(POINTS_A_WRITE);
+        self.points.spend(points, 1, now);
+        self.removals.spend(points, 1, now);
+        count
+    }
+
+    fn removals_left(&self, limit: u32, now: Timestamp) -> u32 {
+        if self.closed_until > now || self.short_until > now {
+            return 0;
+        }
+        let slice = limit.div_ceil(SLICES).max(POINTS_A_WRITE);
+        let in_slice = self.removals.left(slice, SLICE, now);
+        in_slice.min(self.points.left(limit, MINUTE, now)) / POINTS_A_WRITE
+    }
+
+    /// In how many seconds more removals can be reserved; 0: now.
+    pub fn removals_free(&self, rates: &Rates, now: Timestamp) -> u32 {
+        let closed = self.closed_until.0.saturating_sub(now.0);
+        let Some(limit) = rates.points_a_minute else {
+            return u32::try_from(closed).unwrap_or(u32::MAX);
+        };
+        let frees = |then: &u64| self.removals_left(limit, Timestamp(*then)) > 0;
+        let waits = closed.max(self.short_until.0.saturating_sub(now.0));
+        let from = now.0 + waits;
+        let then = (from..=from + MINUTE).find(frees).unwrap_or(from + MINUTE);
+        u32::try_from(then - now.0).unwrap_or(u32::MAX)
+    }
+
+    /// Notes that so much was asked for that costs one point each, without anybody's leave: it is little.
+    pub fn note_reads(&mut self, count: u32, rates: &Rates, now: Timestamp) {
+        if rates.points_a_minute.is_some() {
+            self.points.roll(MINUTE, now);
+            self.points.spend(count, 1, now);
+        }
+    }
+
+    /// Points of the minute that nobody has spent; none: there is no limit.
+    pub fn points_left(&self, rates: &Rates, now: Timestamp) -> Option<u32> {
+        let limit = rates.points_a_minute?;
+        Some(if self.closed_until > now {
+            0
+        } else {
+            self.points.left(limit, MINUTE, now)
+        })
     }
 
     /// Takes back what was reserved and is not asked for.
@@ -248,6 +324,11 @@ pub struct Census {
 }
 
 impl Census {
+    /// The scopes that have runners, as of their last act.
+    pub fn scopes(&self) -> impl Iterator<Item = ScopeKey> {
+        self.scopes.keys().copied()
+    }
+
     /// Notes that a scope had `there` runners when it had that version.
     pub fn note(&mut self, scope: ScopeKey, version: ScopeVersion, there: u32, now: Timestamp) {
         let known = self.scopes.get(&scope).copied().unwrap_or_default();
@@ -318,129 +399,4 @@ impl Census {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const RATES: Rates = Rates {
-        points_a_minute: Some(870),
-        registrations_an_hour: Some(10_000),
-    };
-
-    fn at(seconds: u64) -> Timestamp {
-        Timestamp(1_800_000_000 + seconds)
-    }
-
-    fn granted(budget: &mut Budget, wanted: u32, rates: &Rates, now: u64) -> (u32, u64) {
-        let reserved = budget.reserve(wanted, rates, at(now));
-        (reserved.count, reserved.from.0 - at(0).0)
-    }
-
-    #[test]
-    fn a_minute_has_so_many_registrations_and_the_next_has_as_many_again() {
-        let mut budget = Budget::default();
-        assert_eq!(granted(&mut budget, 1_000, &RATES, 0), (174, 0));
-        assert_eq!(granted(&mut budget, 1, &RATES, 55), (0, 55));
-        assert_eq!(budget.frees(&RATES, at(20)), 36);
-        // They are reserved shortly before they may be made.
-        assert_eq!(granted(&mut budget, 1_000, &RATES, 57), (174, 60));
-    }
-
-    #[test]
-    fn what_was_not_asked_for_is_free_again_and_what_was_counts_from_when_it_was() {
-        let mut budget = Budget::default();
-        let reserved = budget.reserve(1_000, &RATES, at(0));
-        budget.settle(reserved, 100, &RATES, at(6));
-        assert_eq!(granted(&mut budget, 1_000, &RATES, 7), (74, 7));
-        // The hundred of until the end of second 6.
-        assert_eq!(granted(&mut budget, 1_000, &RATES, 62), (0, 62));
-        assert_eq!(granted(&mut budget, 1_000, &RATES, 63), (174, 67));
-    }
-
-    #[test]
-    fn github_s_word_closes_it_and_is_never_shortened() {
-        let mut budget = Budget::default();
-        budget.close(at(30));
-        budget.close(at(10));
-        assert_eq!(budget.registrations_left(&RATES, at(25)), 0);
-        assert_eq!(budget.frees(&RATES, at(10)), 16);
-        assert_eq!(granted(&mut budget, 1_000, &RATES, 26), (174, 30));
-    }
-
-    #[test]
-    fn an_hour_has_an_end_too() {
-        let rates = Rates {
-            registrations_an_hour: Some(200),
-            ..RATES
-        };
-        let mut budget = Budget::default();
-        assert_eq!(granted(&mut budget, 174, &rates, 0).0, 174);
-        assert_eq!(granted(&mut budget, 174, &rates, 60).0, 26);
-        assert_eq!(granted(&mut budget, 1, &rates, 120).0, 0);
-        assert!(budget.frees(&rates, at(120)) > 3_000);
-        assert_eq!(granted(&mut budget, 174, &rates, 3_660).0, 174);
-    }
-
-    #[test]
-    fn a_scope_gets_what_the_others_leave() {
-        let (one, other) = ("org-1".parse().unwrap(), "org-2".parse().unwrap());
-        let (first, second) = (ScopeVersion(1), ScopeVersion(2));
-        let mut census = Census::default();
-        assert_eq!(census.reserve(one, first, 3, 4, 10, at(0)), 4);
-        assert_eq!(census.left(other, 1, 10, at(1)), 2);
-        // Another act on the same scope has no room beside it, nor does it take any away.
-        assert_eq!(census.reserve(one, first, 3, 2, 10, at(1)), 2);
-        assert_eq!(census.left(other, 1, 10, at(1)), 2);
-        // What was launched is there, and what is of before it says nothing.
-        census.note(one, second, 7, at(2));
-        census.note(one, first, 0, at(3));
-        assert_eq!(census.reserve(one, first, 0, 5, 10, at(3)), 0);
-        assert_eq!(census.left(other, 1, 10, at(3)), 2);
-        census.note(one, second, 0, at(4));
-        assert_eq!(census.left(other, 1, 10, at(4)), 9);
-    }
-
-    #[test]
-    fn what_an_act_that_died_had_reserved_is_free_again_when_no_lambda_lives_so_long() {
-        let (one, other) = ("org-1".parse().unwrap(), "org-2".parse().unwrap());
-        let mut census = Census::default();
-        census.reserve(one, ScopeVersion(1), 0, 10, 10, at(0));
-        assert_eq!(census.left(other, 0, 10, at(899)), 0);
-        assert_eq!(census.left(other, 0, 10, at(900)), 10);
-    }
-
-    proptest! {
-        /// Each act asks for what it reserved some time later, and dies before that now and then.
-        #[test]
-        fn no_minute_and_no_hour_ever_has_more(
-            asks in prop::collection::vec(
-                (0_u64..40, 0_u32..300, 0_u64..3, prop::option::of(0_u32..300), any::<bool>()),
-                1..200,
-            ),
-        ) {
-            let mut budget = Budget::default();
-            let mut now = 0;
-            let mut made = Vec::new();
-            for (later, wanted, takes, asked, at_once) in asks {
-                now += later;
-                let reserved = budget.reserve(wanted, &RATES, at(now));
-                prop_assert!(reserved.from >= at(now) && reserved.from <= ahead(at(now)));
-                let asked = asked.map_or(reserved.count, |asked| asked.min(reserved.count));
-                let last = Timestamp(reserved.from.0 + takes);
-                budget.settle(reserved, asked, &RATES, last);
-                // As GitHub counts them: all at once, or late in the last second.
-                made.push((if at_once { reserved.from.0 } else { last.0 + 1 }, asked));
-                now = now.max(last.0 - at(0).0);
-            }
-            for (start, _) in &made {
-                let within = |length: u64| made.iter()
-                    .filter(|(at, _)| (*start..start + length).contains(at))
-                    .map(|(_, count)| count).sum::<u32>();
-                prop_assert!(within(MINUTE) * POINTS_A_WRITE <= 870);
-                // An hour's grain is a minute, so what is counted may be forgotten a minute early.
-                prop_assert!(within(HOUR - MINUTE) <= 10_000);
-            }
-        }
-    }
-}
+mod tests;

@@ -10,7 +10,7 @@ use stoker_intake::{Action, DeliveryId, EventKind};
 
 use crate::class::Capacity;
 use crate::control::Rebuilt;
-use crate::guardrails::{Edit, Rule};
+use crate::guardrails::{Edit, Kept, Rule};
 use crate::ids::{ClassName, DecisionId, InstanceId, IntentId, JobKey, ScopeKey};
 use crate::intent::{Instance, Refusal};
 use crate::job::JobPhase;
@@ -75,6 +75,44 @@ pub enum Happening {
     },
     /// A policy decided.
     Decided(Box<Decision>),
+    /// A policy decided which runners go.
+    DecidedRetirement(Box<RetirementDecision>),
+    /// A runner that was to go has taken a job meanwhile, or GitHub did not say that it has none: it stays.
+    RunnerStays {
+        /// Its name.
+        runner: String,
+        /// Its instance.
+        instance: InstanceId,
+        /// For whom it is counted.
+        scope: ScopeKey,
+        /// Why it stays.
+        reason: String,
+    },
+    /// What is of no use any more is taken away: an instance that never registered or that nobody needs, or a
+    /// runner at GitHub whose instance is gone.
+    TakenAway {
+        /// The runner's name.
+        runner: String,
+        /// Its instance.
+        instance: InstanceId,
+        /// For whom it was counted.
+        scope: ScopeKey,
+        /// What was wrong with it.
+        reason: String,
+    },
+    /// GitHub does not let the App at a scope any more: nothing is launched for its jobs, and they are let go.
+    ScopeClosed {
+        /// Which.
+        scope: ScopeKey,
+        /// What it is called.
+        name: String,
+        /// How many jobs waited.
+        jobs: usize,
+        /// How many runners are left, each of which stays while it may run a job.
+        runners: usize,
+        /// What GitHub says, and what to do.
+        problem: String,
+    },
     /// EC2 answered a launch.
     Launched {
         /// The launch.
@@ -178,24 +216,73 @@ pub struct Decision {
     pub notes: Vec<String>,
 }
 
-/// The most jobs that a log line names of one launch or deferral.
-const JOBS_IN_A_LINE: usize = 20;
+/// A decision which runners go, as it is written down.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RetirementDecision {
+    /// Its id.
+    pub id: DecisionId,
+    /// For whom.
+    pub scope: ScopeKey,
+    /// What that is called.
+    pub scope_name: String,
+    /// Who decided.
+    pub by: DecidedBy,
+    /// Why it was not the policy that was meant to.
+    pub fallback: Option<Fallback>,
+    /// Jobs that waited and were shown.
+    pub pending: usize,
+    /// Runners that were there or on their way.
+    pub runners: usize,
+    /// Those that go, by the policy's reasons.
+    pub retired: Vec<DecidedRetirements>,
+    /// Those that the policy wanted to go and that stay.
+    pub kept: Vec<Kept>,
+    /// What the policy wrote down besides.
+    pub notes: Vec<String>,
+}
+
+/// Runners that go for one reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DecidedRetirements {
+    /// Their names.
+    pub runners: Vec<String>,
+    /// How many more, which are not named: in a log.
+    #[serde(skip_serializing_if = "is_none")]
+    pub unnamed_runners: usize,
+    /// The policy's reason.
+    pub reason: String,
+}
+
+/// The most jobs or runners that a log line names of one launch, deferral or retirement.
+const NAMED_IN_A_LINE: usize = 20;
 
 impl Happening {
     /// The same for a log, where one line is not to name thousands of jobs: the journal does.
     pub fn brief(&self) -> Cow<'_, Self> {
-        let Self::Decided(decision) = self else {
-            return Cow::Borrowed(self);
-        };
+        match self {
+            Self::Decided(decision) => self.brief_decision(decision),
+            Self::DecidedRetirement(decision) => {
+                let mut brief = decision.clone();
+                for retired in &mut brief.retired {
+                    retired.unnamed_runners = cut(&mut retired.runners);
+                }
+                brief.kept.truncate(NAMED_IN_A_LINE);
+                Cow::Owned(Self::DecidedRetirement(brief))
+            }
+            _ => Cow::Borrowed(self),
+        }
+    }
+
+    fn brief_decision(&self, decision: &Decision) -> Cow<'_, Self> {
         let launched = decision.launches.iter().map(|launch| &launch.jobs);
         let deferred = decision.deferrals.iter().map(|deferral| &deferral.jobs);
         if launched
             .chain(deferred)
-            .all(|jobs| jobs.len() <= JOBS_IN_A_LINE)
+            .all(|jobs| jobs.len() <= NAMED_IN_A_LINE)
         {
             return Cow::Borrowed(self);
         }
-        let mut brief = decision.clone();
+        let mut brief = Box::new(decision.clone());
         for launch in &mut brief.launches {
             launch.unnamed_jobs = cut(&mut launch.jobs);
         }
@@ -207,10 +294,10 @@ impl Happening {
 }
 
 /// How many are cut off.
-fn cut(jobs: &mut Vec<JobKey>) -> usize {
-    let all = jobs.len();
-    jobs.truncate(JOBS_IN_A_LINE);
-    all - jobs.len()
+fn cut<T>(named: &mut Vec<T>) -> usize {
+    let all = named.len();
+    named.truncate(NAMED_IN_A_LINE);
+    all - named.len()
 }
 
 // The signature is serde's.

@@ -83,6 +83,9 @@ pub struct Job {
     /// How often GitHub was asked about it without saying that it waits.
     #[serde(default)]
     pub denials: u32,
+    /// When GitHub was asked last what has become of it, having heard nothing for long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checked_at: Option<Timestamp>,
     /// How often a decision deferred it.
     #[serde(default)]
     pub deferrals: u32,
@@ -106,6 +109,16 @@ pub const BELIEVED_FOR: u32 = 600;
 /// How often GitHub is asked about a job that it does not know, or says to wait for something else:
 /// right after a webhook its answers may be behind.
 const DENIALS_BELIEVED: u32 = 3;
+
+/// After how long GitHub is asked whether a job that waits still does, in seconds: its webhook may have been lost.
+const WAITS_CHECKED_AFTER: u32 = 600;
+
+/// The same of any other job that has not ended, in seconds.
+const OTHERS_CHECKED_AFTER: u32 = 3_600;
+
+/// For how long a job may wait for a self-hosted runner, in seconds: GitHub cancels it then ("Actions limits", job
+/// queue time).
+const WAITS_AT_MOST: u32 = 24 * 3_600;
 
 /// How long the tombstone of an ended job is kept: GitHub redelivers for three days, and one is for
 /// safety. In seconds.
@@ -134,6 +147,7 @@ impl Job {
             runner_name: None,
             conclusion: None,
             denials: 0,
+            checked_at: None,
             deferrals: 0,
             last_deferral: None,
             story: Story::default(),
@@ -182,19 +196,94 @@ impl Job {
                 };
                 job.labels = job.labels.or_else(|| Some(labels.clone()));
             }
-            JobLookup::NotQueued { status } => match status.as_str() {
-                "in_progress" => job.phase = JobPhase::InProgress,
-                "completed" => {
-                    job.phase = JobPhase::Ended;
-                    job.ended_at = Some(now);
-                }
-                // A deployment gate, or a word of tomorrow's: its `queued` is still to come.
-                _ => job.deny(),
-            },
+            // A deployment gate, or a word of tomorrow's: its `queued` is still to come.
+            JobLookup::NotQueued { .. } if job.moved_on(lookup, now).is_none() => job.deny(),
+            JobLookup::NotQueued { .. } => {}
             // Not an end: GitHub also answers so where the App lacks the permission to read.
             JobLookup::Unknown => job.deny(),
         }
         Some(job)
+    }
+
+    /// When GitHub is to be asked what has become of it, should nothing be heard of it until then.
+    pub fn to_be_checked_at(&self) -> Timestamp {
+        let since = self.checked_at.unwrap_or(self.queued_at);
+        let seconds = if self.is_demand() {
+            WAITS_CHECKED_AFTER
+        } else {
+            OTHERS_CHECKED_AFTER
+        };
+        Timestamp(since.0 + u64::from(seconds))
+    }
+
+    /// What GitHub's word makes of a job of which nothing was heard for long. None: it has ended meanwhile.
+    #[must_use]
+    pub fn checked(&self, lookup: &JobLookup, classes: &Classes, now: Timestamp) -> Option<Self> {
+        if self.phase == JobPhase::Ended {
+            return None;
+        }
+        let mut job = self.clone();
+        job.checked_at = Some(now);
+        match lookup {
+            JobLookup::Queued { labels } => {
+                let is_ours = !classes.fitting(labels).is_empty();
+                // What was held back waits now, and its `queued` did not come.
+                if is_ours && job.phase == JobPhase::Queued && !job.is_demand() {
+                    job.standing = Standing::Verified;
+                    job.labels = job.labels.or_else(|| Some(labels.clone()));
+                }
+            }
+            JobLookup::NotQueued { .. } => {
+                let _moved = job.moved_on(lookup, now);
+            }
+            JobLookup::Unknown => {
+                job.denials += 1;
+                match job.phase {
+                    _ if job.denials < DENIALS_BELIEVED => {}
+                    JobPhase::Queued => job.standing = Standing::Denied,
+                    // Its repository may be gone, or the App lack the permission: nobody will tell of its end.
+                    _ => job.end(now),
+                }
+            }
+        }
+        // GitHub has ended it by now, or tells nobody.
+        if job.phase == JobPhase::Queued
+            && !job.is_demand()
+            && job.queued_at.age(now) > WAITS_AT_MOST
+        {
+            job.end(now);
+        }
+        Some(job)
+    }
+
+    /// Moves it as far as GitHub says that it has come, if that is further.
+    fn moved_on(&mut self, lookup: &JobLookup, now: Timestamp) -> Option<()> {
+        let JobLookup::NotQueued {
+            status,
+            runner_name,
+        } = lookup
+        else {
+            return None;
+        };
+        let phase = match status.as_str() {
+            "in_progress" => JobPhase::InProgress,
+            "completed" => JobPhase::Ended,
+            _ => return None,
+        };
+        if phase <= self.phase {
+            return None;
+        }
+        self.phase = phase;
+        self.runner_name = self.runner_name.take().or_else(|| runner_name.clone());
+        if phase == JobPhase::Ended {
+            self.end(now);
+        }
+        Some(())
+    }
+
+    fn end(&mut self, now: Timestamp) {
+        self.phase = JobPhase::Ended;
+        self.ended_at = self.ended_at.or(Some(now));
     }
 
     fn deny(&mut self) {

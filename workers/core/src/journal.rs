@@ -18,9 +18,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use crate::happening::{Decision, Happening};
+use crate::happening::{Decision, Happening, RetirementDecision};
 use crate::ids::{ArtifactDigest, InvalidName};
-use crate::plan::{Basis, Plan};
+use crate::plan::{Basis, Plan, ScaleDownPlan};
 use crate::ports::{JournalError, JournalStore, Reporter};
 use crate::situation::Situation;
 use crate::time::Timestamp;
@@ -146,13 +146,13 @@ impl Story {
 
 /// All that a decision was taken from.
 #[derive(Debug, Clone, Copy)]
-pub struct Considered<'a> {
+pub struct Considered<'a, P = Plan> {
     /// The situation.
     pub situation: &'a Situation,
     /// What the host added to it.
     pub basis: &'a Basis,
     /// What the policy wanted.
-    pub plan: &'a Plan,
+    pub plan: &'a P,
 }
 
 /// A record that is being written.
@@ -166,7 +166,7 @@ pub struct Writing {
 
 /// A line as it is written; [`Line`] is how it is read.
 #[derive(Serialize)]
-struct Entry<'a> {
+struct Entry<'a, P> {
     schema: u32,
     at: Timestamp,
     event: &'a Happening,
@@ -177,7 +177,7 @@ struct Entry<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     basis: Option<&'a Basis>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    plan: Option<&'a Plan>,
+    plan: Option<&'a P>,
 }
 
 impl Writing {
@@ -202,7 +202,7 @@ impl Writing {
 
     /// Adds what happened.
     pub fn happened(&mut self, at: Timestamp, happening: &Happening) {
-        self.line(&Entry {
+        self.line(&Entry::<Plan> {
             schema: SCHEMA,
             at,
             event: happening,
@@ -215,10 +215,31 @@ impl Writing {
 
     /// Adds a decision, with all that it was taken from.
     pub fn decided(&mut self, at: Timestamp, decision: &Decision, considered: &Considered<'_>) {
+        let decided = Happening::Decided(Box::new(decision.clone()));
+        self.decision(at, &decided, considered);
+    }
+
+    /// Adds a decision which runners go, with all that it was taken from.
+    pub fn decided_retirement(
+        &mut self,
+        at: Timestamp,
+        decision: &RetirementDecision,
+        considered: &Considered<'_, ScaleDownPlan>,
+    ) {
+        let decided = Happening::DecidedRetirement(Box::new(decision.clone()));
+        self.decision(at, &decided, considered);
+    }
+
+    fn decision<P: Serialize>(
+        &mut self,
+        at: Timestamp,
+        decided: &Happening,
+        considered: &Considered<'_, P>,
+    ) {
         let mut entry = Entry {
             schema: SCHEMA,
             at,
-            event: &Happening::Decided(Box::new(decision.clone())),
+            event: decided,
             situation: None,
             situation_digest: None,
             basis: Some(considered.basis),
@@ -237,7 +258,7 @@ impl Writing {
         }
     }
 
-    fn line(&mut self, entry: &Entry<'_>) {
+    fn line<P: Serialize>(&mut self, entry: &Entry<'_, P>) {
         match serde_json::to_vec(entry) {
             Ok(line) => {
                 self.lines.extend(line);
@@ -345,6 +366,16 @@ impl Reporter for Recorder {
     fn decided(&self, at: Timestamp, decision: &Decision, considered: &Considered<'_>) {
         self.told.decided(at, decision, considered);
         self.write(|writing| writing.decided(at, decision, considered));
+    }
+
+    fn decided_retirement(
+        &self,
+        at: Timestamp,
+        decision: &RetirementDecision,
+        considered: &Considered<'_, ScaleDownPlan>,
+    ) {
+        self.told.decided_retirement(at, decision, considered);
+        self.write(|writing| writing.decided_retirement(at, decision, considered));
     }
 
     fn record(&self) -> Option<RecordName> {

@@ -31,6 +31,7 @@ pub mod plan;
 pub mod policy_folder;
 pub mod ports;
 pub mod runner;
+pub mod sightings;
 pub mod situation;
 pub mod time;
 

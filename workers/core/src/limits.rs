@@ -60,6 +60,8 @@ pub struct Operation {
     pub scope_maximum: u32,
     /// Seconds after which an instance that has not been heard of is no longer supply.
     pub boot_time: u32,
+    /// Seconds for which each runner stays, whatever a policy says.
+    pub minimum_running_time: u32,
     /// The most pending jobs that a policy is shown.
     pub jobs_shown: usize,
     /// The other limits.
@@ -142,6 +144,10 @@ pub const REGISTRATIONS_A_MINUTE: u32 = 180;
 /// An instance that has not been heard of for this long no longer counts for a job: three times what
 /// a slow machine image takes to boot. In seconds.
 pub const BOOT_TIME: u32 = 600;
+
+/// No runner is retired that is younger than this, in seconds: its boot was paid for, and the next job may come
+/// any moment.
+pub const MINIMUM_RUNNING_TIME: u32 = 60;
 
 /// The most pending jobs that a policy is shown: lowering a situation is most of what a decision
 /// costs, and more jobs than this are not launched for at once anyway.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use stoker_intake::RepositoryId;
 
 use crate::class::Capacity;
-use crate::ids::{ClassName, InstanceId, IntentId, JobKey, ScopeKey};
+use crate::ids::{ClassName, DecisionId, InstanceId, IntentId, JobKey, ScopeKey};
 use crate::limits::RunnerMode;
 use crate::situation::ScopeName;
 use crate::time::Timestamp;
@@ -24,6 +24,8 @@ pub enum RunnerPhase {
         /// Which one.
         job: JobKey,
     },
+    /// GitHub says that it runs a job, and nobody knows which.
+    Occupied,
     /// It is to go, and no longer supply.
     Retiring,
     /// It is gone.
@@ -38,10 +40,24 @@ impl RunnerPhase {
             Self::Booting => "booting",
             Self::Idle => "idle",
             Self::Busy { .. } => "busy",
+            Self::Occupied => "occupied",
             Self::Retiring => "retiring",
             Self::Ended => "ended",
         }
     }
+}
+
+/// Why a runner that may serve is to go all the same, and how far that has come: first GitHub is to say that it
+/// has no job and gets none, and only then is its instance terminated.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retirement {
+    /// The decision that it goes by; none: it is one that has been lost, such as one that never registered.
+    pub decision: Option<DecisionId>,
+    /// Why.
+    pub reason: String,
+    /// When GitHub first said that it knows no such runner: it is believed the second time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub absent: Option<Timestamp>,
 }
 
 /// A runner of ours, on an instance of ours.
@@ -94,6 +110,9 @@ pub struct Runner {
     /// last one may write its configuration.
     #[serde(default)]
     pub attempt: u32,
+    /// Of one that is to go though it may serve; one that is retiring without it can't serve.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retirement: Option<Retirement>,
     /// How often the item was written; 0: never.
     #[serde(default)]
     pub revision: u64,
@@ -104,6 +123,12 @@ fn yes() -> bool {
     true
 }
 
+/// How long whoever retires a runner takes at most, in seconds.
+pub const RETIRED_WITHIN: u32 = 60;
+
+/// How long after GitHub said that it knows no such runner it is asked once more, in seconds.
+pub const ABSENT_FOR: u32 = 30;
+
 /// What is heard of a runner.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RunnerNews {
@@ -113,6 +138,8 @@ pub enum RunnerNews {
     Online,
     /// It took a job.
     Took(JobKey),
+    /// It has a job; which one is not known.
+    Occupied,
     /// Its job ended.
     Finished(JobKey),
     /// Its instance is gone, or is being terminated because it can't serve.
@@ -130,7 +157,9 @@ impl Runner {
             (P::Ended, _) => return None,
             (_, RunnerNews::Gone | RunnerNews::Interrupted) => P::Ended,
             (P::Launching, RunnerNews::Configured) => P::Booting,
-            (P::Launching | P::Booting, RunnerNews::Online) => P::Idle,
+            (P::Launching | P::Booting | P::Occupied, RunnerNews::Online) => P::Idle,
+            (P::Busy { .. }, RunnerNews::Occupied) => return None,
+            (_, RunnerNews::Occupied) => P::Occupied,
             // Even a retiring runner's job is a fact.
             (_, RunnerNews::Took(job)) => P::Busy { job: *job },
             // The job's beginning may be heard of after its end, or never: its runner had it.
@@ -148,25 +177,54 @@ impl Runner {
             P::Busy { job } => Some(*job),
             _ => None,
         };
-        let is_up = matches!(phase, P::Idle | P::Busy { .. });
+        let is_up = matches!(phase, P::Idle | P::Busy { .. } | P::Occupied);
         (phase != self.phase).then(|| Self {
-            phase,
             phase_since: now,
             booted_at: self.booted_at.or(is_up.then_some(now)),
             interrupted: *news == RunnerNews::Interrupted,
             last_job: job.or(self.last_job),
+            // Who has a job stays.
+            retirement: self.retirement.clone().filter(|_| phase == P::Ended),
+            phase,
+            // It was given one, if it is up.
+            configured: self.configured || is_up,
             ..self.clone()
         })
     }
 
-    /// The same, on its way out: no supply any more.
+    /// The same, on its way out because it can't serve: no supply any more.
     #[must_use]
-    pub fn retiring(&self, now: Timestamp) -> Self {
+    pub fn given_up(&self, now: Timestamp) -> Self {
         Self {
             phase: RunnerPhase::Retiring,
             phase_since: now,
+            retirement: None,
             ..self.clone()
         }
+    }
+
+    /// The same, on its way out though it may serve: no supply any more.
+    #[must_use]
+    pub fn retiring(&self, retirement: Retirement, now: Timestamp) -> Self {
+        Self {
+            retirement: Some(retirement),
+            ..self.given_up(now)
+        }
+    }
+
+    /// Whether whoever retires it has had time enough, and did not see it through.
+    pub fn is_left_retiring(&self, now: Timestamp) -> bool {
+        self.phase == RunnerPhase::Retiring
+            && match &self.retirement {
+                None => true,
+                Some(Retirement { absent: None, .. }) => {
+                    self.phase_since.age(now) >= RETIRED_WITHIN
+                }
+                Some(Retirement {
+                    absent: Some(absent),
+                    ..
+                }) => absent.age(now) >= ABSENT_FOR,
+            }
     }
 
     /// The repository that its cost is counted for: the one that it serves or served last, else the one

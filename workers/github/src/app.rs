@@ -8,8 +8,8 @@ use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 use stoker_core::boot::Registration;
 use stoker_core::ports::{
-    Clock, GitHub, GitHubError, InstalledAccount, JobLookup, LiveJobs, RegisteredRunner,
-    RegistrationTarget, Removed, RunnerSpec,
+    Clock, GitHub, GitHubError, GitHubFault, InstalledAccount, JobLookup, LiveJobs,
+    RegisteredRunner, RegistrationTarget, Removed, RunnerSpec,
 };
 use stoker_core::situation::ScopeName;
 use stoker_core::time::Timestamp;
@@ -212,9 +212,21 @@ impl GitHub for App {
         &self,
         target: &RegistrationTarget,
     ) -> Result<Vec<RegisteredRunner>, GitHubError> {
-        self.pages::<Listed>(target, Asking::all(&target.scope))
-            .await
-            .map_err(|error| error.during(format!("list the runners of {}", target.scope)))
+        let listed = self
+            .pages::<Listed>(target, Asking::all(&target.scope))
+            .await;
+        let error = match listed {
+            Ok(listed) => return Ok(listed),
+            Err(error) => error,
+        };
+        // A missing permission is told by the same answer.
+        let is_closed =
+            error.status() == Some(404) && self.installations.is_missing(&target.scope).await;
+        let mut error = error.during(format!("list the runners of {}", target.scope));
+        if is_closed {
+            error.fault = GitHubFault::Closed;
+        }
+        Err(error)
     }
 
     async fn live_jobs(&self, target: &RegistrationTarget) -> Result<LiveJobs, GitHubError> {

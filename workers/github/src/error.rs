@@ -183,6 +183,7 @@ impl Error {
         match self {
             Self::LeftAlone { until, .. } => GitHubFault::Limited { until: *until },
             // What was to be asked with it was not asked. The same limit holds for it.
+            Self::NoToken { cause, .. } if cause.status() == Some(404) => GitHubFault::Closed,
             Self::NoToken { cause, .. } => match cause.fault() {
                 GitHubFault::Unknown => GitHubFault::Unavailable,
                 GitHubFault::Conflict => GitHubFault::Refused,

@@ -177,6 +177,12 @@ impl Installations {
         Ok(accounts)
     }
 
+    /// Whether GitHub says that the App is not installed there.
+    pub(crate) async fn is_missing(&self, scope: &ScopeName) -> bool {
+        let found = self.look_up(scope).await;
+        found.is_err_and(|error| error.status() == Some(404))
+    }
+
     /// Forgets a token that GitHub has refused.
     pub(crate) fn refused(&self, token: &Token) {
         let mut known = self.known();

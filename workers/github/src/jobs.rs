@@ -16,6 +16,8 @@ pub(crate) struct Job {
     status: String,
     #[serde(default)]
     labels: Vec<String>,
+    #[serde(default)]
+    runner_name: Option<String>,
 }
 
 /// Only `queued` waits for a runner: `waiting` is held back by a deployment's gate, `pending` and
@@ -23,7 +25,10 @@ pub(crate) struct Job {
 pub(crate) fn lookup(answer: Result<Job, Error>) -> Result<JobLookup, Error> {
     match answer {
         Ok(job) if job.status == "queued" => Ok(JobLookup::Queued { labels: job.labels }),
-        Ok(job) => Ok(JobLookup::NotQueued { status: job.status }),
+        Ok(job) => Ok(JobLookup::NotQueued {
+            status: job.status,
+            runner_name: job.runner_name.filter(|name| !name.is_empty()),
+        }),
         Err(error) if error.status() == Some(404) => Ok(JobLookup::Unknown),
         Err(error) => Err(error),
     }

@@ -1,6 +1,6 @@
 //! GitHub, simulated: it knows the jobs that were announced to it, and hands out made-up registrations.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -13,6 +13,7 @@ use stoker_core::ports::{
     GitHub, GitHubError, InstalledAccount, JobLookup, LiveJobs, RegisteredRunner,
     RegistrationTarget, Removed, RunnerSpec,
 };
+use stoker_core::runner::RunnerPhase;
 use stoker_core::situation::ScopeName;
 use stoker_intake::JobId;
 
@@ -33,6 +34,14 @@ pub enum UnknownJobs {
 pub struct SimulatedGitHub {
     unknown: UnknownJobs,
     jobs: Mutex<HashMap<JobId, JobLookup>>,
+    runners: Mutex<Runners>,
+}
+
+/// Who is registered, by scope and name.
+#[derive(Debug, Default)]
+struct Runners {
+    made: u64,
+    all: BTreeMap<(String, String), RegisteredRunner>,
 }
 
 impl SimulatedGitHub {
@@ -41,6 +50,7 @@ impl SimulatedGitHub {
         Self {
             unknown,
             jobs: Mutex::default(),
+            runners: Mutex::default(),
         }
     }
 
@@ -49,8 +59,48 @@ impl SimulatedGitHub {
         self.jobs().insert(job, answer);
     }
 
+    /// A runner does what the ledger has heard: whoever sends its webhooks says what it does.
+    pub fn follow(&self, scope: Option<&ScopeName>, name: &str, phase: &RunnerPhase) {
+        let mut runners = self.runners();
+        let is_known = runners.all.keys().any(|(_, known)| known == name);
+        match (scope, phase) {
+            (_, RunnerPhase::Ended) => runners.all.retain(|(_, known), _| known != name),
+            (Some(scope), RunnerPhase::Idle | RunnerPhase::Busy { .. }) if !is_known => {
+                runners.register(scope, name);
+            }
+            _ => {}
+        }
+        let mut all = runners.all.values_mut();
+        let Some(runner) = all.find(|runner| runner.name == name) else {
+            return;
+        };
+        match phase {
+            RunnerPhase::Idle => (runner.online, runner.busy) = (true, false),
+            RunnerPhase::Busy { .. } => (runner.online, runner.busy) = (true, true),
+            _ => {}
+        }
+    }
+
+    fn runners(&self) -> MutexGuard<'_, Runners> {
+        self.runners.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn jobs(&self) -> MutexGuard<'_, HashMap<JobId, JobLookup>> {
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Runners {
+    fn register(&mut self, scope: &ScopeName, name: &str) {
+        self.made += 1;
+        let runner = RegisteredRunner {
+            id: self.made,
+            name: name.to_owned(),
+            online: false,
+            busy: false,
+        };
+        self.all
+            .insert((scope.to_string(), name.to_owned()), runner);
     }
 }
 
@@ -77,6 +127,7 @@ impl GitHub for SimulatedGitHub {
         target: &RegistrationTarget,
         runner: &RunnerSpec,
     ) -> Result<Registration, GitHubError> {
+        self.runners().register(&target.scope, &runner.name);
         // Of the shape of GitHub's, and worth nothing.
         let made_up = hex::encode(Sha256::digest(format!("{} {}", target.scope, runner.name)));
         Ok(match runner.mode {
@@ -90,21 +141,23 @@ impl GitHub for SimulatedGitHub {
         })
     }
 
-    /// Registrations are worth nothing here, so nobody is ever registered before its instance is up.
     async fn runner(
         &self,
-        _target: &RegistrationTarget,
-        _name: &str,
+        target: &RegistrationTarget,
+        name: &str,
     ) -> Result<Option<RegisteredRunner>, GitHubError> {
-        Ok(None)
+        let key = (target.scope.to_string(), name.to_owned());
+        Ok(self.runners().all.get(&key).cloned())
     }
 
-    /// Nor is any listed: there is nothing that a rebuild could find here.
     async fn runners(
         &self,
-        _target: &RegistrationTarget,
+        target: &RegistrationTarget,
     ) -> Result<Vec<RegisteredRunner>, GitHubError> {
-        Ok(Vec::new())
+        let scope = target.scope.to_string();
+        let runners = self.runners();
+        let all = runners.all.iter().filter(|((whose, _), _)| *whose == scope);
+        Ok(all.map(|(_, runner)| runner.clone()).collect())
     }
 
     /// What was announced has an answer each, and no event.
@@ -116,8 +169,17 @@ impl GitHub for SimulatedGitHub {
         Ok(Vec::new())
     }
 
-    async fn remove(&self, _target: &RegistrationTarget, _id: u64) -> Result<Removed, GitHubError> {
-        Ok(Removed::Unknown)
+    async fn remove(&self, _target: &RegistrationTarget, id: u64) -> Result<Removed, GitHubError> {
+        let mut runners = self.runners();
+        let found = runners.all.iter().find(|(_, runner)| runner.id == id);
+        let Some((key, runner)) = found.map(|(key, runner)| (key.clone(), runner.clone())) else {
+            return Ok(Removed::Unknown);
+        };
+        if runner.busy {
+            return Ok(Removed::Busy);
+        }
+        runners.all.remove(&key);
+        Ok(Removed::Removed)
     }
 
     fn page(&self, scope: &ScopeName) -> String {

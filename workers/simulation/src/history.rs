@@ -15,7 +15,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::outside::BOOT_TIME;
 use crate::ports::Ports;
-use crate::processes::Process;
+use crate::processes::{Memory, Process};
 use crate::world::{Message, World};
 
 /// How many scopes there are.
@@ -29,6 +29,9 @@ pub(crate) const DEPLOYMENT_MAXIMUM: u32 = 12;
 
 /// How often a message may be delivered before it is put aside.
 const MOST_RECEIVES: u32 = 5;
+
+/// How often runners that nobody needs are looked for, in seconds.
+const SCALED_DOWN_EVERY: u64 = 120;
 
 /// For how long, in seconds, everything is given to settle once nothing fails any more: what broke may have
 /// to be waited for twice, each time for the boot time and the time after which a launch is given up.
@@ -69,13 +72,14 @@ pub(crate) struct History {
     pub(crate) ports: Ports,
     operation: Operation,
     /// What processes that are done leave to the next ones.
-    pub(crate) warm: Vec<Arc<Handler<Control>>>,
+    pub(crate) warm: Vec<Arc<Memory>>,
     born: u64,
     pub(crate) processes: Vec<Process>,
     /// The clock of the Lambda's own deadlines, which stands still: processes end by dying.
     pub(crate) timers: Runtime,
     jobs: u64,
     next_tick: Timestamp,
+    next_scale_down: Timestamp,
 }
 
 /// Runs the history of a seed, with that many steps of disorder before everything is given to settle.
@@ -121,6 +125,7 @@ fn operation(labels: &[String]) -> Option<Operation> {
         classes: Classes::from_json(&classes.to_string()).ok()?,
         scope_maximum: SCOPE_MAXIMUM,
         boot_time: BOOT_TIME,
+        minimum_running_time: stoker_core::limits::MINIMUM_RUNNING_TIME,
         jobs_shown: JOBS_SHOWN,
         guards: Guards::default(),
         rates: Rates {
@@ -153,11 +158,12 @@ impl History {
             processes: Vec::new(),
             jobs: 0,
             next_tick: crate::world::START,
+            next_scale_down: crate::world::START,
         }
     }
 
     /// The memory of a process: that of one that is done, or a new one.
-    pub(crate) fn process(&mut self) -> Arc<Handler<Control>> {
+    pub(crate) fn process(&mut self) -> Arc<Memory> {
         if let Some(warm) = self.warm.pop() {
             return warm;
         }
@@ -179,8 +185,8 @@ impl History {
         )
         .acting_as(self.born);
         let shared = || Arc::new(ports.clone());
-        let handler = Handler::new(control, shared(), shared(), shared(), MOST_RECEIVES);
-        Arc::new(handler)
+        let handler = Handler::new(control.clone(), shared(), shared(), shared(), MOST_RECEIVES);
+        Arc::new(Memory { handler, control })
     }
 
     /// What was told, and what is still in the queues.
@@ -250,7 +256,18 @@ impl History {
             34 => self.somebody_dies(),
             35 => self.somebody_is_slow(),
             36 => self.the_ledger_is_lost(),
+            37 => self.the_schedule_changes(),
             _ => self.somebody_goes_on(),
+        }
+    }
+
+    /// Another number of idle runners is kept from now on.
+    fn the_schedule_changes(&mut self) {
+        let mut world = self.ports.world();
+        if world.draw.one_in(8) {
+            world.keeps = world.draw.place(3);
+            let line = format!("{} {} idle runners are kept", world.now.0, world.keeps);
+            world.tell(line);
         }
     }
 
@@ -277,6 +294,10 @@ impl History {
         if now >= self.next_tick {
             self.next_tick = Timestamp(now.0 + 60);
             world.send(Message::Tick, 0);
+        }
+        if now >= self.next_scale_down {
+            self.next_scale_down = Timestamp(now.0 + SCALED_DOWN_EVERY);
+            world.send(Message::ScaleDown, 0);
         }
     }
 }

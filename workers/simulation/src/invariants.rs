@@ -52,15 +52,27 @@ impl History {
             let known = world.books.runners.get(id);
             let is_known = known.is_some_and(Runner::is_live);
             let is_gone = machine.stands == Stands::Gone;
-            if !is_gone && !machine.is_done && !is_known {
+            if !is_gone && !is_known {
                 return Err(format!("instance {id} of {} is nobody's", machine.scope));
             }
             if is_gone && is_known {
                 return Err(format!("runner {id} of {} is a ghost", machine.scope));
             }
         }
-        if let Some(name) = world.outside.connected_without_instance() {
-            return Err(format!("{name} is connected and has no instance"));
+        for scope in 1..=SCOPES {
+            let scope = world.fixtures.scope(scope);
+            let there = world.outside.machines.values();
+            let there = there.filter(|one| one.scope == scope && one.stands != Stands::Gone);
+            let (there, idle) = (there.count(), world.outside.idle(scope));
+            if idle > world.keeps || there > idle {
+                return Err(format!(
+                    "{scope} has {there} instances in the end, {idle} of them idle, and {} are kept",
+                    world.keeps
+                ));
+            }
+        }
+        if let Some(name) = world.outside.registered_without_instance() {
+            return Err(format!("{name} is registered and has no instance"));
         }
         if let Some(message) = world.dead.first() {
             return Err(format!("{message:?} is put aside in the end"));

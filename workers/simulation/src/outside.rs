@@ -36,6 +36,8 @@ pub(crate) struct Machine {
     pub(crate) stands: Stands,
     /// It never finds its way up.
     is_broken: bool,
+    /// It never ends itself.
+    is_stubborn: bool,
     /// It had a job and is about to end itself.
     pub(crate) is_done: bool,
 }
@@ -67,6 +69,8 @@ pub(crate) struct Outside {
     pub(crate) machines: BTreeMap<InstanceId, Machine>,
     fleets: BTreeMap<IntentId, (FleetRequest, Launched)>,
     registrations: BTreeMap<u64, RegisteredRunner>,
+    /// As they were a while ago: lists lag behind.
+    listed: (Timestamp, Vec<RegisteredRunner>),
     made: u64,
     /// What instances are to read: the id of the registration.
     pub(crate) parameters: BTreeMap<InstanceId, u64>,
@@ -80,6 +84,9 @@ pub(crate) struct Outside {
 /// GitHub's limit of registrations a minute: above what the deployment allows itself, so that it is met only
 /// where processes are slow.
 const REGISTRATIONS_A_MINUTE: usize = 14;
+
+/// How far a list of runners may be behind, in seconds.
+const LIST_LAGS: u32 = 20;
 
 impl Outside {
     /// EC2 launches, or answers as it did before.
@@ -109,6 +116,7 @@ impl Outside {
                 shown_from: Timestamp(now.0 + draw.below(20)),
                 stands: Stands::Boots(boots_until),
                 is_broken: draw.one_in(25),
+                is_stubborn: draw.one_in(8),
                 is_done: false,
             };
             self.machines.insert(id.clone(), machine);
@@ -194,6 +202,13 @@ impl Outside {
             let breach = format!("{instance} was terminated while it had job {job}");
             self.breaches.push(breach);
         }
+        let name = runner_name(instance);
+        let mut registered = self.registrations.values();
+        if machine.stands == Stands::Online && registered.any(|one| one.name == name && one.online)
+        {
+            let breach = format!("{instance} was terminated while GitHub could give it a job");
+            self.breaches.push(breach);
+        }
         self.end(instance)
     }
 
@@ -255,8 +270,27 @@ impl Outside {
         all.find(|one| one.name == name).cloned()
     }
 
-    pub(crate) fn runners(&self) -> Vec<RegisteredRunner> {
-        self.registrations.values().cloned().collect()
+    /// All runners, as GitHub lists them: where there is disorder, as they were up to some seconds ago, and with
+    /// one missing that moved from one page to another while they were read.
+    pub(crate) fn runners(
+        &mut self,
+        now: Timestamp,
+        draw: &mut Draw,
+        disorder: bool,
+    ) -> Vec<RegisteredRunner> {
+        let mut all: Vec<RegisteredRunner> = self.registrations.values().cloned().collect();
+        if !disorder {
+            return all;
+        }
+        if self.listed.0.age(now) > LIST_LAGS {
+            self.listed = (now, all.clone());
+        } else if draw.one_in(2) {
+            all.clone_from(&self.listed.1);
+        }
+        if !all.is_empty() && draw.one_in(6) {
+            all.remove(draw.place(all.len()));
+        }
+        all
     }
 
     /// The runner that has a job.
@@ -266,6 +300,10 @@ impl Outside {
             |(_, machine)| matches!(machine.stands, Stands::Works(working, _) if working == job),
         )?;
         Some(runner_name(id))
+    }
+
+    pub(crate) fn name_of(&self, id: u64) -> Option<String> {
+        self.registrations.get(&id).map(|one| one.name.clone())
     }
 
     /// GitHub removes a runner: none, if there is no such one; false, if it has a job.
@@ -318,7 +356,7 @@ impl Outside {
             }
             Stands::Online if machine.is_done => {
                 // An ephemeral runner's instance ends itself some time after its job.
-                if draw.one_in(5) {
+                if !machine.is_stubborn && draw.one_in(5) {
                     self.end(id)
                 } else {
                     Vec::new()
@@ -350,7 +388,7 @@ impl Outside {
             }
             return Vec::new();
         }
-        if machine.launched_at.age(now) > BOOT_TIME {
+        if machine.launched_at.age(now) > BOOT_TIME && !machine.is_stubborn {
             return self.end(id);
         }
         Vec::new()
@@ -401,16 +439,24 @@ impl Outside {
             .count()
     }
 
-    /// A runner that GitHub takes for connected, though its instance is gone. (One that is not connected
-    /// GitHub forgets within a day by itself.)
-    pub(crate) fn connected_without_instance(&self) -> Option<String> {
+    /// Runners of a scope that wait for a job.
+    pub(crate) fn idle(&self, scope: ScopeKey) -> usize {
+        let all = self.machines.values();
+        let of_scope = all.filter(|machine| machine.scope == scope);
+        of_scope
+            .filter(|machine| machine.stands == Stands::Online && !machine.is_done)
+            .count()
+    }
+
+    /// A runner that GitHub knows, though its instance is gone.
+    pub(crate) fn registered_without_instance(&self) -> Option<String> {
         let machines = self.machines.iter();
         let live: BTreeSet<String> = machines
             .filter(|(_, machine)| machine.stands != Stands::Gone)
             .map(|(id, _)| runner_name(id))
             .collect();
         let mut all = self.registrations.values();
-        all.find(|one| (one.online || one.busy) && !live.contains(&one.name))
+        all.find(|one| !live.contains(&one.name))
             .map(|one| one.name.clone())
     }
 }

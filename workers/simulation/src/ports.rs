@@ -13,11 +13,13 @@ use stoker_core::happening::Happening;
 use stoker_core::ids::{InstanceId, PolicyGeneration};
 use stoker_core::intent::{Intent, Launched};
 use stoker_core::journal::RecordName;
-use stoker_core::plan::{Basis, DecidedBy, Deferral, Launch, Plan, PolicyLevel, Proposal};
+use stoker_core::plan::{
+    Basis, DecidedBy, Deferral, Fate, Launch, Plan, PolicyLevel, Proposal, ScaleDownPlan, Verdict,
+};
 use stoker_core::ports::{
     Clock, ConfigurationError, Configurations, Fleet, FleetError, GitHub, GitHubError, GitHubFault,
     InstalledAccount, JobLookup, LedgerError, LiveJobs, Ours, RegisteredRunner, RegistrationTarget,
-    Removed, Reporter, RunnerSpec, ScaleUpDecider,
+    Removed, Reporter, RunnerSpec, ScaleDownDecider, ScaleUpDecider,
 };
 use stoker_core::situation::{PhaseFacts, ScopeName, Situation};
 use stoker_core::time::Timestamp;
@@ -199,6 +201,8 @@ impl Fleet for Ports {
         {
             let mut world = self.world();
             for instance in instances {
+                let line = format!("  {} EC2 terminates {instance}", world.now.0);
+                world.tell(line);
                 let events = world.outside.terminate(instance);
                 world.announce(events);
             }
@@ -226,6 +230,7 @@ impl GitHub for Ports {
         let world = self.world();
         let mut all = world.outside.jobs.iter();
         let found = all.find(|(key, _)| key.check_run.get() == job.get());
+        let key = found.map(|(key, _)| *key);
         Ok(match found {
             None => JobLookup::Unknown,
             Some((_, (_, Work::Queued))) => JobLookup::Queued {
@@ -233,9 +238,11 @@ impl GitHub for Ports {
             },
             Some((_, (_, Work::Taken))) => JobLookup::NotQueued {
                 status: "in_progress".to_owned(),
+                runner_name: key.and_then(|key| world.outside.runner_of(key)),
             },
             Some((_, (_, Work::Ended))) => JobLookup::NotQueued {
                 status: "completed".to_owned(),
+                runner_name: None,
             },
         })
     }
@@ -264,7 +271,10 @@ impl GitHub for Ports {
                 let until = Timestamp(now.0 + 60);
                 return Err(github("register", GitHubFault::Limited { until }));
             }
-            world.outside.register(&runner.name, now)
+            let made = world.outside.register(&runner.name, now);
+            let line = format!("  {} GitHub registers {}: {made:?}", now.0, runner.name);
+            world.tell(line);
+            made
         };
         Turn::default().await;
         match (made, meets) {
@@ -289,7 +299,15 @@ impl GitHub for Ports {
         if self.meets("list the runners").await != Meets::Nothing {
             return Err(github("list the runners", GitHubFault::Unknown));
         }
-        Ok(self.world().outside.runners())
+        let mut world = self.world();
+        let World {
+            outside,
+            draw,
+            now,
+            disorder,
+            ..
+        } = &mut *world;
+        Ok(outside.runners(*now, draw, *disorder))
     }
 
     async fn live_jobs(&self, _: &RegistrationTarget) -> Result<LiveJobs, GitHubError> {
@@ -314,7 +332,13 @@ impl GitHub for Ports {
         if meets == Meets::Before {
             return Err(github("remove a runner", GitHubFault::Unknown));
         }
-        let removed = self.world().outside.remove(id);
+        let removed = {
+            let mut world = self.world();
+            let (name, now) = (world.outside.name_of(id), world.now.0);
+            let removed = world.outside.remove(id);
+            world.tell(format!("  {now} GitHub is to remove {name:?}: {removed:?}"));
+            removed
+        };
         Turn::default().await;
         if meets == Meets::After {
             return Err(github("remove a runner", GitHubFault::Unknown));
@@ -386,6 +410,40 @@ impl Configurations for Ports {
 }
 
 #[async_trait]
+impl ScaleDownDecider for Ports {
+    /// Idle runners go that no job waits for, but for some that the schedule keeps.
+    async fn decide(&self, situation: &Situation, _: PolicyGeneration) -> Proposal<ScaleDownPlan> {
+        Turn::default().await;
+        let keeps = self.world().keeps;
+        let places = 0..situation.runners.len();
+        let idle = places.filter(|place| situation.runners[*place].phase == PhaseFacts::Idle);
+        Proposal {
+            plan: ScaleDownPlan {
+                verdicts: vec![Verdict {
+                    runners: idle.skip(situation.pending.len() + keeps).collect(),
+                    fate: Fate::Retire,
+                    reason: "nobody needs it".to_owned(),
+                }],
+                notes: Vec::new(),
+            },
+            by: one_each(),
+            basis: Basis::default(),
+            fallback: None,
+        }
+    }
+}
+
+fn one_each() -> DecidedBy {
+    DecidedBy {
+        policy: "one each".to_owned(),
+        level: PolicyLevel::BuiltIn,
+        digest: None,
+        generation: None,
+        fuel: None,
+    }
+}
+
+#[async_trait]
 impl ScaleUpDecider for Ports {
     /// A runner for each job that waits and has none coming, spot or on demand as it is drawn.
     async fn decide(&self, situation: &Situation, _: PolicyGeneration) -> Proposal {
@@ -421,13 +479,7 @@ impl ScaleUpDecider for Ports {
                 }],
                 notes: Vec::new(),
             },
-            by: DecidedBy {
-                policy: "one each".to_owned(),
-                level: PolicyLevel::BuiltIn,
-                digest: None,
-                generation: None,
-                fuel: None,
-            },
+            by: one_each(),
             basis: Basis::default(),
             fallback: None,
         }

@@ -26,10 +26,15 @@ const LAMBDA_LIVES: u64 = 300;
 
 type Work = Pin<Box<dyn Future<Output = Vec<String>> + Send>>;
 
+/// What a process remembers from one batch to the next.
+pub(crate) struct Memory {
+    pub(crate) handler: Handler<Control>,
+    pub(crate) control: Control,
+}
+
 /// What a process is at work on.
 pub(crate) struct Process {
-    /// What it remembers from one batch to the next.
-    memory: Arc<Handler<Control>>,
+    memory: Arc<Memory>,
     /// Gives the messages that are to come again.
     work: Work,
     /// Its messages.
@@ -63,19 +68,25 @@ impl History {
         }
         drop(world);
         let memory = self.process();
-        let handler = Arc::clone(&memory);
+        let process = Arc::clone(&memory);
         let numbers: Vec<u64> = batch.iter().map(|queued| queued.number).collect();
         let work: Work = match batch[0].message {
             Message::Tick => Box::pin(async move {
                 // The next minute does what this one could not.
-                let _ticked = handler.tick().await;
+                let _ticked = process.handler.tick().await;
+                Vec::new()
+            }),
+            Message::ScaleDown => Box::pin(async move {
+                let until = Timestamp(now.0 + LAMBDA_LIVES / 2);
+                // The next one does what this one could not.
+                let _scaled = process.control.scale_down(until).await;
                 Vec::new()
             }),
             Message::Rebuild => {
                 let again = numbers.iter().map(u64::to_string).collect();
                 Box::pin(async move {
                     // Whoever runs it does so again until all is found.
-                    match handler.rebuild().await {
+                    match process.handler.rebuild().await {
                         Ok(rebuilt) if !rebuilt.has_gaps() => Vec::new(),
                         _ => again,
                     }
@@ -85,7 +96,7 @@ impl History {
                 let records = batch.iter().filter_map(Queued::record).collect();
                 Box::pin(async move {
                     let left = Duration::from_secs(LAMBDA_LIVES);
-                    let response = handler.invoked(SqsEvent { records }, left).await;
+                    let response = process.handler.invoked(SqsEvent { records }, left).await;
                     response.failures.into_iter().map(|one| one.id).collect()
                 })
             }

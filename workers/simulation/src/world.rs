@@ -35,6 +35,7 @@ pub(crate) enum Message {
     /// A request to act that waits in the queue of events until its time.
     Reminder(ActRequest),
     Tick,
+    ScaleDown,
     /// `stoker ledger rebuild`.
     Rebuild,
 }
@@ -71,7 +72,7 @@ impl Queued {
                 });
                 (event.to_string(), None)
             }
-            Message::Tick | Message::Rebuild => return None,
+            Message::Tick | Message::ScaleDown | Message::Rebuild => return None,
         };
         Some(Record {
             id: self.number.to_string(),
@@ -95,6 +96,8 @@ pub(crate) struct World {
     pub(crate) faults: u64,
     /// Whether messages are doubled and late.
     pub(crate) disorder: bool,
+    /// How many idle runners the policy keeps of each scope.
+    pub(crate) keeps: usize,
     pub(crate) books: Books,
     /// The jobs that had ended when the ledger was lost.
     pub(crate) forgotten: BTreeSet<JobKey>,
@@ -123,6 +126,7 @@ impl World {
             draw: Draw::new(seed),
             faults: 0,
             disorder: true,
+            keeps: 0,
             books: Books::default(),
             forgotten: BTreeSet::new(),
             outside: Outside::default(),
@@ -313,7 +317,10 @@ impl World {
             // Neither the schedule nor an operator comes through a queue.
             let is_tick = |place: &usize| {
                 let message = &self.queue[*place].message;
-                matches!(message, Message::Tick | Message::Rebuild)
+                matches!(
+                    message,
+                    Message::Tick | Message::ScaleDown | Message::Rebuild
+                )
             };
             if is_tick(&first) {
                 taken.truncate(1);

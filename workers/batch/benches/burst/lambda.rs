@@ -11,7 +11,7 @@ use stoker_core::control::{Acted, Control, ControlError, Ports, Rebuilt};
 use stoker_core::ids::{InstanceId, ScopeKey};
 use stoker_core::journal::{RecordName, Recorder};
 use stoker_core::limits::Operation;
-use stoker_core::ports::{ActQueue, ActQueueError, ActRequest, Clock, Reporter, ScaleUpDecider};
+use stoker_core::ports::{ActQueue, ActQueueError, ActRequest, Clock, Decider, Reporter};
 use stoker_core::runner::RunnerNews;
 use stoker_core::situation::Trigger;
 use stoker_intake::JobEvent;
@@ -151,7 +151,7 @@ struct Process {
 pub(crate) struct Lambda {
     world: Arc<World>,
     operation: Operation,
-    decider: Arc<dyn ScaleUpDecider>,
+    decider: Arc<dyn Decider>,
     idle: Mutex<Vec<Process>>,
     processes: AtomicU64,
     invocations: AtomicU64,
@@ -161,7 +161,7 @@ impl Lambda {
     pub(crate) fn new(
         world: Arc<World>,
         operation: Operation,
-        decider: Arc<dyn ScaleUpDecider>,
+        decider: Arc<dyn Decider>,
     ) -> Arc<Self> {
         Arc::new(Self {
             world,

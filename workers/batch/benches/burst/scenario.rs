@@ -16,9 +16,7 @@ use stoker_core::limits::{
     BOOT_TIME, Guards, JOBS_SHOWN, Operation, REGISTRATIONS_A_MINUTE, RunnerLevel, RunnerMode,
     SPOT_FALLBACK,
 };
-use stoker_core::ports::{
-    ActRequest, Clock as _, Fetched, PolicyStore, PolicyStoreError, ScaleUpDecider,
-};
+use stoker_core::ports::{ActRequest, Clock as _, Decider, Fetched, PolicyStore, PolicyStoreError};
 use stoker_core::situation::Trigger;
 use stoker_intake::Action;
 use stoker_policy::artifact::PublicKeys;
@@ -106,6 +104,7 @@ fn operation(limited: bool, a_decision: u32) -> Operation {
         classes: Classes::from_json(&class.to_string()).unwrap_or_else(|_| broken("the class")),
         scope_maximum: 10_000,
         boot_time: BOOT_TIME,
+        minimum_running_time: stoker_core::limits::MINIMUM_RUNNING_TIME,
         jobs_shown: JOBS_SHOWN,
         guards: Guards {
             launches_per_decision: a_decision,
@@ -132,7 +131,7 @@ impl PolicyStore for NoPolicies {
     }
 }
 
-fn decider() -> Arc<dyn ScaleUpDecider> {
+fn decider() -> Arc<dyn Decider> {
     let trust = Trust {
         deployment: deployment(),
         keys: PublicKeys::new([]),

@@ -71,6 +71,7 @@ impl Fixtures {
             runner_name: None,
             conclusion: None,
             denials: 0,
+            checked_at: None,
             deferrals: 3,
             last_deferral: Some("at most 2 runners".to_owned()),
             story: Story::default(),
@@ -175,6 +176,7 @@ impl Fixtures {
             last_job: None,
             configured: false,
             attempt: 0,
+            retirement: None,
             revision: 0,
         }
     }

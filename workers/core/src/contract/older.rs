@@ -7,16 +7,23 @@ use crate::journal::Story;
 use crate::runner::Runner;
 
 /// What was added to jobs, each with a default for those without it.
-const ADDED_TO_JOBS: [&str; 4] = ["denials", "deferrals", "last_deferral", "story"];
+const ADDED_TO_JOBS: [&str; 5] = [
+    "denials",
+    "checked_at",
+    "deferrals",
+    "last_deferral",
+    "story",
+];
 
 /// The same of runners.
-const ADDED_TO_RUNNERS: [&str; 6] = [
+const ADDED_TO_RUNNERS: [&str; 7] = [
     "scope_name",
     "booted_at",
     "interrupted",
     "last_job",
     "configured",
     "attempt",
+    "retirement",
 ];
 
 /// The content of a job or a runner as an older Stoker would have written it; anything else as it is.
@@ -39,6 +46,7 @@ pub fn as_an_older_stoker_wrote(body: &str) -> String {
 pub fn older_job(job: Job) -> Job {
     Job {
         denials: 0,
+        checked_at: None,
         deferrals: 0,
         last_deferral: None,
         story: Story::default(),
@@ -57,6 +65,7 @@ pub fn older_runner(runner: Runner) -> Runner {
         // It was written only once the configuration was.
         configured: true,
         attempt: 0,
+        retirement: None,
         ..runner
     }
 }

@@ -11,7 +11,7 @@ pub(super) async fn a_shared_item_is_written_only_over_the_revision_that_was_rea
     ledger: &dyn Ledger,
     _: &Fixtures,
 ) -> Held {
-    for item in [SharedItem::Budget, SharedItem::Census, SharedItem::Origin] {
+    for item in SharedItem::ALL {
         let before = ledger.shared(item).await?;
         let seen = before.revision;
         conflict(

@@ -6,6 +6,7 @@ use futures::stream::{self, StreamExt as _};
 use stoker_intake::InstallationId;
 
 use super::book::Learnt;
+use super::check::next_check;
 use super::configure::{Has, REGISTERED_AT_ONCE};
 use super::{CONFLICTS_BORNE, Control, ControlError};
 use crate::happening::Happening;
@@ -48,6 +49,11 @@ impl Again {
         };
     }
 
+    /// In how many seconds; none: all is done.
+    pub(super) fn seconds(self) -> Option<u32> {
+        self.0
+    }
+
     fn acted(self) -> Acted {
         self.0
             .map_or(Acted::Done, |after| Acted::TryAgain { after })
@@ -75,7 +81,7 @@ impl Control {
         let Some(mut state) = self.before_its_first_decision(scope, state).await? else {
             return Ok(Again::after(SOON).acted());
         };
-        if was_left_behind(&state) {
+        if was_left_behind(&state, self.now()) {
             again.join(self.recover(scope, state).await?);
             state = self.ports.ledger.scope(scope).await?;
         }
@@ -93,11 +99,17 @@ impl Control {
             if verified.changed {
                 state = self.ports.ledger.scope(scope).await?;
             }
+            if self.check_overdue(&name, &state).await? {
+                state = self.ports.ledger.scope(scope).await?;
+            }
             if let Some(launched) = self
                 .decide_and_launch(scope, &name, &state, trigger)
                 .await?
             {
                 again.join(launched);
+                if let Some(at) = next_check(&state, self.now()) {
+                    self.look_again(scope, at).await?;
+                }
                 return Ok(again.acted());
             }
             // Another actor decided between our reading and our writing: nothing was done.
@@ -132,12 +144,21 @@ impl Control {
         } else {
             self.ports.ledger.scope(scope).await?
         };
-        let retiring = |runner: &&Runner| runner.phase == RunnerPhase::Retiring;
+        let now = self.now();
+        let left = state.runners.iter();
+        let left = left.filter(|runner| runner.is_left_retiring(now));
+        let (serving, useless): (Vec<&Runner>, Vec<&Runner>) =
+            left.partition(|runner| runner.retirement.is_some());
         let mut ending = Vec::new();
-        for runner in state.runners.iter().filter(retiring) {
+        for runner in useless {
             ending.push(self.terminate(runner).boxed());
         }
         again.join(all_done(ending).await?);
+        if !serving.is_empty() {
+            let serving = serving.into_iter().cloned().collect();
+            let target = target_of(scope, &state);
+            again.join(self.take_up_retirements(target.as_ref(), serving).await?);
+        }
         let lacking = |runner: &&Runner| runner.lacks_configuration();
         let launching: Vec<Runner> = state.runners.iter().filter(lacking).cloned().collect();
         if !launching.is_empty() {
@@ -295,12 +316,12 @@ async fn all_done(
 }
 
 /// Whether an act that died left something to take up.
-fn was_left_behind(state: &ScopeState) -> bool {
+fn was_left_behind(state: &ScopeState, now: Timestamp) -> bool {
     !state.intents.is_empty()
         || state
             .runners
             .iter()
-            .any(|runner| runner.phase == RunnerPhase::Retiring || runner.lacks_configuration())
+            .any(|runner| runner.is_left_retiring(now) || runner.lacks_configuration())
 }
 
 /// The job that was heard of last knows best what things are called and which installation serves.

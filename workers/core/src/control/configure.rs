@@ -312,7 +312,7 @@ impl Control {
             match self
                 .ports
                 .ledger
-                .put_runner(&known.retiring(self.now()))
+                .put_runner(&known.given_up(self.now()))
                 .await
             {
                 Ok(()) => break,

@@ -231,6 +231,9 @@ impl Control {
             return Ok(None);
         };
         let changed = self.fold_runner(instance, news).await?;
+        if let Some(ended) = &changed {
+            self.note_left(ended).await?;
+        }
         if changed.is_some()
             && let RunnerPhase::Busy { job } = before.phase
         {
@@ -295,7 +298,7 @@ impl Control {
     }
 
     /// What follows from a runner's new phase by itself.
-    async fn changed(&self, runner: &Runner) {
+    pub(super) async fn changed(&self, runner: &Runner) {
         if runner.phase == RunnerPhase::Ended {
             self.forget_configuration(&runner.instance).await;
         }

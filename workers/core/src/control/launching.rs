@@ -16,7 +16,9 @@ use crate::happening::Happening;
 use crate::ids::{ClassName, DecisionId, ScopeKey};
 use crate::intent::{Instance, Intent, Launched};
 use crate::plan::{Launch, Plan, Proposal};
-use crate::ports::{DecidedScope, LedgerError, RegistrationTarget, ScopeState, Settlement};
+use crate::ports::{
+    DecidedScope, LedgerError, RegistrationTarget, ScaleUpDecider, ScopeState, Settlement,
+};
 use crate::runner::{Runner, RunnerPhase};
 use crate::situation::{ScopeName, Situation, Trigger, situation};
 use crate::time::Timestamp;
@@ -67,11 +69,8 @@ impl Control {
         let now = self.now();
         let room = self.room(scope, state).await?;
         let mut situation = situation(&self.operation, name.clone(), state, &room, trigger, now);
-        let proposal = self
-            .ports
-            .decider
-            .decide(&situation, state.generation)
-            .await;
+        let decider = &*self.ports.decider;
+        let proposal = ScaleUpDecider::decide(decider, &situation, state.generation).await;
         let (granted, reserved) = self
             .granted(scope, state, &proposal.plan, &mut situation)
             .await?;
@@ -423,6 +422,7 @@ impl Control {
             last_job: None,
             configured: false,
             attempt: 0,
+            retirement: None,
             revision: 0,
         }
     }

@@ -1,9 +1,10 @@
 //! What acts: small, with no rules of its own. Its entries: [`Control::fold`] for an event of a job and
 //! [`Control::fold_instance`] for one of an instance, [`Control::act`] for a scope, [`Control::tick`]
-//! for all that is due, and [`Control::rebuild`] for a ledger that was lost.
+//! for all that is due, [`Control::scale_down`] for runners that are to go, and [`Control::rebuild`] for a ledger that was lost.
 
 mod act;
 mod book;
+mod check;
 mod configure;
 mod decision;
 mod fold;
@@ -11,6 +12,7 @@ mod launching;
 mod reasons;
 mod rebuild;
 mod registering;
+mod retire;
 mod sharing;
 mod tick;
 mod verify;
@@ -25,14 +27,15 @@ use thiserror::Error;
 pub use act::Acted;
 pub use fold::{Folded, Heard};
 pub use rebuild::{Origin, Rebuilt, RebuiltScope};
+pub use retire::ScaledDown;
 pub use tick::Ticked;
 
 use crate::happening::Happening;
 use crate::ids::ScopeKey;
 use crate::limits::Operation;
 use crate::ports::{
-    ActQueue, ActQueueError, Clock, Configurations, Fleet, FleetError, GitHub, Ledger, LedgerError,
-    Reporter, ScaleUpDecider, Timer,
+    ActQueue, ActQueueError, Clock, Configurations, Decider, Fleet, FleetError, GitHub, Ledger,
+    LedgerError, Reporter, Timer,
 };
 use crate::time::Timestamp;
 
@@ -50,7 +53,7 @@ pub struct Ports {
     /// Requests to act.
     pub acts: Arc<dyn ActQueue>,
     /// Who decides.
-    pub decider: Arc<dyn ScaleUpDecider>,
+    pub decider: Arc<dyn Decider>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Who waits until a registration may be made.

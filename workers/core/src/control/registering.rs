@@ -165,7 +165,9 @@ impl Control {
             && !spec.mode.registers_by_token();
         if !may_be_there {
             return Ok(Err(match error.fault {
-                GitHubFault::Refused => Unregistered::Refused(error.to_string()),
+                GitHubFault::Refused | GitHubFault::Closed => {
+                    Unregistered::Refused(error.to_string())
+                }
                 _ => Unregistered::of(&error),
             }));
         }
@@ -188,7 +190,7 @@ impl Control {
         let said = match &registered {
             Ok(_) => Said::Registered,
             Err(error) => match error.fault {
-                GitHubFault::Refused => Said::Refused(error.problem.clone()),
+                GitHubFault::Refused | GitHubFault::Closed => Said::Refused(error.problem.clone()),
                 GitHubFault::Unknown | GitHubFault::Unavailable => {
                     Said::Failed(error.problem.clone())
                 }

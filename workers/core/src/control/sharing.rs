@@ -45,9 +45,7 @@ impl Control {
         scope: ScopeKey,
         state: &ScopeState,
     ) -> Result<u32, ControlError> {
-        let Some(maximum) = self.operation.deployment_maximum else {
-            return Ok(u32::MAX);
-        };
+        let maximum = self.operation.deployment_maximum.unwrap_or(u32::MAX);
         let (now, there) = (self.now(), there(state));
         self.change_shared(SharedItem::Census, |census: &mut Census| {
             census.note(scope, state.version, there, now);
@@ -56,12 +54,56 @@ impl Control {
         .await
     }
 
+    /// Reserves removals of runners: as many as GitHub's patience has left, beside registrations.
+    pub(super) async fn reserve_removals(&self, wanted: u32) -> Result<u32, ControlError> {
+        let now = self.now();
+        self.change_shared(SharedItem::Budget, |budget: &mut Budget| {
+            budget.reserve_removals(wanted, &self.operation.rates, now)
+        })
+        .await
+    }
+
+    /// Points of this minute that nobody has spent.
+    pub(super) async fn points_left(&self) -> Result<u32, ControlError> {
+        let budget: Budget = self.read_shared(SharedItem::Budget).await?.0;
+        let left = budget.points_left(&self.operation.rates, self.now());
+        Ok(left.unwrap_or(u32::MAX))
+    }
+
+    /// A fifth of a minute's points.
+    pub(super) fn a_fifth(&self) -> u32 {
+        self.operation.rates.points_a_minute.unwrap_or(u32::MAX) / 5
+    }
+
+    /// When more removals can be reserved.
+    pub(super) async fn removes_from(&self) -> Result<Timestamp, ControlError> {
+        let now = self.now();
+        let budget: Budget = self.read_shared(SharedItem::Budget).await?.0;
+        let seconds = budget.removals_free(&self.operation.rates, now);
+        Ok(Timestamp(now.0 + u64::from(seconds)))
+    }
+
+    /// Notes that GitHub was asked so often for what costs little. Where that fails, others may meet its limit.
+    pub(super) async fn note_reads(&self, count: usize) {
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        let now = self.now();
+        let noted = self.change_shared(SharedItem::Budget, |budget: &mut Budget| {
+            budget.note_reads(count, &self.operation.rates, now);
+        });
+        if let Err(error) = noted.await {
+            self.report(&Happening::Trouble {
+                scope: None,
+                problem: format!("{count} requests to GitHub could not be noted: {error}"),
+            });
+        }
+    }
+
     /// Notes how many runners scopes have of which no act has noted any, as EC2 shows them.
     pub(super) async fn note_found(
         &self,
         found: &BTreeMap<ScopeKey, u32>,
     ) -> Result<(), ControlError> {
-        if self.operation.deployment_maximum.is_none() || found.is_empty() {
+        if found.is_empty() {
             return Ok(());
         }
         self.change_shared(SharedItem::Census, |census: &mut Census| {

@@ -82,7 +82,7 @@ impl Control {
                 JobLookup::Queued { labels } => {
                     format!("queued, with labels {}", labels.join(", "))
                 }
-                JobLookup::NotQueued { status } => {
+                JobLookup::NotQueued { status, .. } => {
                     format!("{status}: no runner is launched for it")
                 }
                 JobLookup::Unknown => {

@@ -24,6 +24,8 @@ pub enum KeepRule {
     TooYoung,
     /// The policy gave it two fates.
     TwoFates,
+    /// GitHub lets no more be removed within a minute: it has its turn then.
+    RemovalBudget,
 }
 
 impl fmt::Display for KeepRule {
@@ -35,6 +37,7 @@ impl fmt::Display for KeepRule {
             Self::Retiring => "it is about to go already",
             Self::TooYoung => "it is younger than the operator's minimum running time",
             Self::TwoFates => "the policy both keeps and retires it",
+            Self::RemovalBudget => "GitHub lets no more runners be removed within a minute",
         })
     }
 }
@@ -68,11 +71,12 @@ impl Retirements {
 }
 
 /// Clamps verdicts whose positions all exist in the situation. No runner goes that is younger than
-/// `minimum_running_time`, in seconds.
+/// `minimum_running_time`, in seconds, and no more than `most`, the oldest first.
 pub fn retire(
     plan: &ScaleDownPlan,
     situation: &Situation,
     minimum_running_time: u32,
+    most: u32,
 ) -> Retirements {
     // By runner: why it is to go, and whether another verdict keeps it.
     let mut wanted: BTreeMap<usize, (Option<&str>, bool)> = BTreeMap::new();
@@ -86,6 +90,7 @@ pub fn retire(
         }
     }
     let mut retirements = Retirements::default();
+    let most = usize::try_from(most).unwrap_or(usize::MAX);
     for (place, (reason, kept)) in wanted {
         let Some(reason) = reason else {
             continue;
@@ -97,7 +102,10 @@ pub fn retire(
             PhaseFacts::Launching | PhaseFacts::Booting => Some(KeepRule::OnItsWay),
             PhaseFacts::Retiring => Some(KeepRule::Retiring),
             PhaseFacts::Idle if kept => Some(KeepRule::TwoFates),
-            PhaseFacts::Idle => (runner.age < minimum_running_time).then_some(KeepRule::TooYoung),
+            PhaseFacts::Idle if runner.age < minimum_running_time => Some(KeepRule::TooYoung),
+            PhaseFacts::Idle => {
+                (retirements.runners.len() >= most).then_some(KeepRule::RemovalBudget)
+            }
         };
         match rule {
             None => retirements.runners.push((place, reason.to_owned())),

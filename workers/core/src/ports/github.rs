@@ -43,6 +43,8 @@ pub enum JobLookup {
     NotQueued {
         /// Such as `completed` or `waiting`.
         status: String,
+        /// The runner that has or had it.
+        runner_name: Option<String>,
     },
     /// GitHub does not know it.
     Unknown,
@@ -67,6 +69,8 @@ pub struct GitHubError {
 pub enum GitHubFault {
     /// It was not done, and would not be the next time either.
     Refused,
+    /// It was not done, since the App is not installed there (any more), or since the repository is gone.
+    Closed,
     /// It was not done: GitHub could not be asked.
     Unavailable,
     /// It was not done, and nothing is to be asked before that.
@@ -126,7 +130,7 @@ pub struct LiveJobs {
     pub problems: Vec<String>,
 }
 
-/// GitHub, as far as scaling up needs it.
+/// GitHub, as far as scaling needs it.
 #[async_trait]
 pub trait GitHub: Send + Sync {
     /// What there is to say of a job of `owner/repository`.

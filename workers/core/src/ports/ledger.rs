@@ -70,15 +70,21 @@ pub enum SharedItem {
     /// A [`crate::control::Origin`]: until it is confirmed nobody knows whether there are runners that an
     /// earlier ledger knew.
     Origin,
+    /// The [`crate::sightings::Sightings`].
+    Sightings,
 }
 
 impl SharedItem {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Budget, Self::Census, Self::Origin, Self::Sightings];
+
     /// What it is called.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Budget => "budget",
             Self::Census => "census",
             Self::Origin => "origin",
+            Self::Sightings => "sightings",
         }
     }
 }

@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use crate::boot::InstanceConfiguration;
 use crate::distribution::{Distribution, SyncPlan};
-use crate::happening::{Decision, Happening};
+use crate::happening::{Decision, Happening, RetirementDecision};
 use crate::ids::{InstanceId, PolicyGeneration};
 use crate::intent::{Intent, Launched};
 use crate::journal::{Considered, RecordName};
@@ -59,6 +59,18 @@ pub trait Reporter: Send + Sync {
     fn decided(&self, at: Timestamp, decision: &Decision, considered: &Considered<'_>) {
         let _ = considered;
         self.report(at, &Happening::Decided(Box::new(decision.clone())));
+    }
+
+    /// Tells of a decision which runners go, with all that it was taken from.
+    fn decided_retirement(
+        &self,
+        at: Timestamp,
+        decision: &RetirementDecision,
+        considered: &Considered<'_, ScaleDownPlan>,
+    ) {
+        let _ = considered;
+        let decided = Happening::DecidedRetirement(Box::new(decision.clone()));
+        self.report(at, &decided);
     }
 
     /// Where in the journal stands what is told now; none: it is not kept.
@@ -163,6 +175,11 @@ pub trait ScaleDownDecider: Send + Sync {
         seen: PolicyGeneration,
     ) -> Proposal<ScaleDownPlan>;
 }
+
+/// Who decides both what is launched and which runners go.
+pub trait Decider: ScaleUpDecider + ScaleDownDecider {}
+
+impl<D: ScaleUpDecider + ScaleDownDecider> Decider for D {}
 
 /// Who decides which versions of the runner to mirror and to offer; see [`ScaleUpDecider`].
 #[async_trait]

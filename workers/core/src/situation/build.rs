@@ -313,7 +313,7 @@ fn phase_facts(runner: &Runner, boot_time: u32, now: Timestamp) -> PhaseFacts {
         RunnerPhase::Launching => PhaseFacts::Launching,
         RunnerPhase::Booting => PhaseFacts::Booting,
         RunnerPhase::Idle => PhaseFacts::Idle,
-        RunnerPhase::Busy { .. } => PhaseFacts::Busy,
+        RunnerPhase::Busy { .. } | RunnerPhase::Occupied => PhaseFacts::Busy,
         RunnerPhase::Retiring => PhaseFacts::Retiring,
         RunnerPhase::Ended => PhaseFacts::Unknown,
     }

@@ -113,6 +113,7 @@ fn what_github_says_of_a_job_decides_whether_it_is_demand() {
     let job = fold_all(&[check_run()]).unwrap();
     let status = |status: &str| JobLookup::NotQueued {
         status: status.to_owned(),
+        runner_name: None,
     };
     let labels = vec!["linux".to_owned()];
 
@@ -135,6 +136,7 @@ fn what_github_says_of_a_job_decides_whether_it_is_demand() {
 fn a_job_that_github_denies_is_asked_about_three_times_and_its_queued_still_counts() {
     let waiting = JobLookup::NotQueued {
         status: "waiting".to_owned(),
+        runner_name: None,
     };
     for lookup in [waiting, JobLookup::Unknown] {
         let mut job = fold_all(&[check_run()]).unwrap();

@@ -358,7 +358,7 @@ fn only_an_idle_runner_that_is_old_enough_and_not_kept_goes() {
         ],
         notes: Vec::new(),
     };
-    let retirements = retire(&plan, &situation, 150);
+    let retirements = retire(&plan, &situation, 150, u32::MAX);
     assert_eq!(retirements.runners(), [(6, "surplus".to_owned())]);
     let kept: Vec<KeepRule> = retirements.kept().iter().map(|kept| kept.rule).collect();
     assert_eq!(
@@ -447,7 +447,7 @@ proptest! {
             .map(|(keep, runner)| verdict(if keep { Fate::Keep } else { Fate::Retire }, &[runner]))
             .collect();
         let plan = ScaleDownPlan { verdicts, notes: Vec::new() };
-        for (runner, _) in retire(&plan, &situation, minimum).runners() {
+        for (runner, _) in retire(&plan, &situation, minimum, u32::MAX).runners() {
             prop_assert_eq!(situation.runners[*runner].phase, crate::situation::PhaseFacts::Idle);
             prop_assert!(situation.runners[*runner].age >= minimum);
         }

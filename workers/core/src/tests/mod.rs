@@ -47,6 +47,7 @@ fn operation(classes: Vec<RunnerClass>) -> Operation {
         classes: Classes::new(classes).unwrap(),
         scope_maximum: 10,
         boot_time: BOOT_TIME,
+        minimum_running_time: 60,
         jobs_shown: 100,
         guards: Guards::default(),
         rates: Rates::default(),

@@ -18,8 +18,7 @@ use stoker_core::job::TOMBSTONE_KEPT;
 use stoker_core::journal::Recorder;
 use stoker_core::limits::Operation;
 use stoker_core::ports::{
-    ActQueue as _, ActRequest, Clock, Ledger as _, LedgerError, Reporter, ScaleUpDecider,
-    ScopeState,
+    ActQueue as _, ActRequest, Clock, Decider, Ledger as _, LedgerError, Reporter, ScopeState,
 };
 use stoker_core::situation::Trigger;
 use stoker_core::time::Timestamp;
@@ -55,6 +54,8 @@ pub struct EmbeddedSettings {
     pub queues: QueueSettings,
     /// When to act again where an act could not do all that was decided.
     pub act_again: Duration,
+    /// How often runners that nobody needs are looked for.
+    pub scale_down_every: Duration,
 }
 
 /// The control plane could not be started.
@@ -89,6 +90,7 @@ struct Parts {
     clock: Arc<dyn Clock>,
     reporter: Arc<dyn Reporter>,
     act_again: Duration,
+    scale_down_every: Duration,
     recorder: Arc<Recorder>,
     /// None: nothing is kept.
     journal: Option<FolderJournal>,
@@ -107,7 +109,7 @@ impl Embedded {
     /// Starts one, and takes up what an earlier one on the same data folder left.
     pub async fn start(
         settings: EmbeddedSettings,
-        decider: Arc<dyn ScaleUpDecider>,
+        decider: Arc<dyn Decider>,
         reporter: Arc<dyn Reporter>,
     ) -> Result<Self, EmbeddedError> {
         let database = open(settings.data.as_deref())?;
@@ -130,6 +132,7 @@ impl Embedded {
         }
         let reporter: Arc<dyn Reporter> = Arc::new(tasks::Consequences {
             fleet: fleet.clone(),
+            github: Arc::clone(&github),
             told: Arc::<Recorder>::clone(&recorder),
         });
         let control = Control::new(
@@ -156,6 +159,7 @@ impl Embedded {
                 clock,
                 reporter,
                 act_again: settings.act_again,
+                scale_down_every: settings.scale_down_every,
                 recorder,
                 journal,
             },
@@ -176,6 +180,8 @@ impl Embedded {
         for scope in self.parts.ledger.live_scopes().await? {
             for runner in self.parts.ledger.scope(scope).await?.runners {
                 self.fleet.adopt(&runner);
+                let scope = runner.scope_name.as_ref();
+                self.github.follow(scope, &runner.name, &runner.phase);
             }
             let request = ActRequest {
                 scope,

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stoker_core::control::Acted;
-use stoker_core::happening::{Decision, Happening};
+use stoker_core::happening::{Decision, Happening, RetirementDecision};
 use stoker_core::ids::{InstanceId, ScopeKey};
 use stoker_core::journal::{Considered, RecordName, Recorder, Writing};
+use stoker_core::plan::ScaleDownPlan;
 use stoker_core::ports::{ActRequest, Clock, Ledger as _, Reporter};
 use stoker_core::runner::{RunnerNews, RunnerPhase};
 use stoker_core::situation::Trigger;
@@ -20,6 +21,7 @@ use tokio::time::sleep;
 
 use super::Parts;
 use crate::fleet::{FleetEvent, SimulatedFleet};
+use crate::github::SimulatedGitHub;
 use crate::queue::{Delivery, Message, Turn};
 
 /// How many messages are folded at once. One connection writes them, so more would only wait.
@@ -47,6 +49,7 @@ pub(super) fn spawn(
     }
     tasks.spawn(hear_of_instances(parts.clone(), events, stopped.clone()));
     tasks.spawn(tick(parts.clone(), stopped.clone()));
+    tasks.spawn(scale_down(parts.clone(), stopped.clone()));
     if parts.journal.is_some() {
         tasks.spawn(keep_the_journal(parts.clone(), stopped.clone()));
     }
@@ -126,6 +129,29 @@ async fn tick(parts: Parts, mut stopped: watch::Receiver<bool>) {
         }
         if let Err(error) = parts.control.tick().await {
             parts.trouble(None, format!("what is due was not looked for: {error}"));
+        }
+    }
+}
+
+/// How long one turn of scaling down takes at most, in seconds.
+const SCALED_DOWN_WITHIN: u64 = 120;
+
+async fn scale_down(parts: Parts, mut stopped: watch::Receiver<bool>) {
+    loop {
+        tokio::select! {
+            biased;
+            _ = stopped.wait_for(|stop| *stop) => return,
+            () = sleep(parts.scale_down_every) => {}
+        }
+        let until = Timestamp(parts.clock.now().0 + SCALED_DOWN_WITHIN);
+        let scaled = tokio::select! {
+            biased;
+            // What is begun is taken up by the next start.
+            _ = stopped.wait_for(|stop| *stop) => return,
+            scaled = parts.control.scale_down(until) => scaled,
+        };
+        if let Err(error) = scaled {
+            parts.trouble(None, format!("no runner was retired: {error}"));
         }
     }
 }
@@ -255,9 +281,10 @@ impl Parts {
 }
 
 /// Passes on what happened, and lets follow from it what follows by itself: an instance whose runner has
-/// ended shuts down.
+/// ended shuts down, and GitHub sees what its runners do.
 pub(super) struct Consequences {
     pub(super) fleet: SimulatedFleet,
+    pub(super) github: Arc<SimulatedGitHub>,
     pub(super) told: Arc<Recorder>,
 }
 
@@ -265,17 +292,30 @@ impl Reporter for Consequences {
     fn report(&self, at: Timestamp, happening: &Happening) {
         self.told.report(at, happening);
         if let Happening::RunnerChanged {
+            runner,
             instance,
-            phase: RunnerPhase::Ended,
+            phase,
             ..
         } = happening
         {
-            self.fleet.shut_down(instance);
+            self.github.follow(None, runner, phase);
+            if *phase == RunnerPhase::Ended {
+                self.fleet.shut_down(instance);
+            }
         }
     }
 
     fn decided(&self, at: Timestamp, decision: &Decision, considered: &Considered<'_>) {
         self.told.decided(at, decision, considered);
+    }
+
+    fn decided_retirement(
+        &self,
+        at: Timestamp,
+        decision: &RetirementDecision,
+        considered: &Considered<'_, ScaleDownPlan>,
+    ) {
+        self.told.decided_retirement(at, decision, considered);
     }
 
     fn record(&self) -> Option<RecordName> {

@@ -4,7 +4,10 @@ use stoker_core::class::{Capacity, Classes};
 use stoker_core::happening::Happening;
 use stoker_core::ids::{PolicyGeneration, RunnerNames};
 use stoker_core::limits::{BOOT_TIME, Guards, JOBS_SHOWN, RunnerLevel, RunnerMode};
-use stoker_core::plan::{DecidedBy, Launch, Plan, PolicyLevel, Proposal};
+use stoker_core::plan::{
+    DecidedBy, Fate, Launch, Plan, PolicyLevel, Proposal, ScaleDownPlan, Verdict,
+};
+use stoker_core::ports::{ScaleDownDecider, ScaleUpDecider};
 use stoker_core::runner::RunnerPhase;
 use stoker_core::situation::{PhaseFacts, Situation};
 use stoker_intake::{Received, Settings, receive, sign};
@@ -38,6 +41,34 @@ impl ScaleUpDecider for OneEach {
             },
             by: DecidedBy {
                 policy: "one each".to_owned(),
+                level: PolicyLevel::BuiltIn,
+                digest: None,
+                generation: None,
+                fuel: None,
+            },
+            basis: stoker_core::plan::Basis::default(),
+            fallback: None,
+        }
+    }
+}
+
+#[async_trait]
+impl ScaleDownDecider for OneEach {
+    /// All that are idle go.
+    async fn decide(&self, situation: &Situation, _: PolicyGeneration) -> Proposal<ScaleDownPlan> {
+        let places = 0..situation.runners.len();
+        let idle = places.filter(|place| situation.runners[*place].phase == PhaseFacts::Idle);
+        Proposal {
+            plan: ScaleDownPlan {
+                verdicts: vec![Verdict {
+                    runners: idle.collect(),
+                    fate: Fate::Retire,
+                    reason: "nobody needs it".to_owned(),
+                }],
+                notes: Vec::new(),
+            },
+            by: DecidedBy {
+                policy: "none idle".to_owned(),
                 level: PolicyLevel::BuiltIn,
                 digest: None,
                 generation: None,
@@ -92,6 +123,7 @@ fn settings(data: Option<PathBuf>) -> EmbeddedSettings {
             classes: Classes::from_json(classes).unwrap(),
             scope_maximum: 2,
             boot_time: BOOT_TIME,
+            minimum_running_time: stoker_core::limits::MINIMUM_RUNNING_TIME,
             jobs_shown: JOBS_SHOWN,
             guards: Guards::default(),
             rates: Rates::UNLIMITED,
@@ -106,6 +138,7 @@ fn settings(data: Option<PathBuf>) -> EmbeddedSettings {
         unknown_jobs: UnknownJobs::Unknown,
         queues: QueueSettings::default(),
         act_again: Duration::from_secs(1),
+        scale_down_every: Duration::from_secs(3),
     }
 }
 

@@ -148,6 +148,7 @@ impl World {
             classes: Classes::from_json(&classes.to_string()).unwrap(),
             scope_maximum: 10,
             boot_time: BOOT_TIME,
+            minimum_running_time: stoker_core::limits::MINIMUM_RUNNING_TIME,
             jobs_shown: JOBS_SHOWN,
             guards: Guards::default(),
             rates: Rates::UNLIMITED,

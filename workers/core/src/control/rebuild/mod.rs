@@ -205,7 +205,7 @@ impl Control {
     }
 
     /// One scope with its instances.
-    async fn rebuild_scope(
+    pub(super) async fn rebuild_scope(
         &self,
         scope: ScopeKey,
         instances: Vec<OwnInstance>,
@@ -379,7 +379,7 @@ impl Control {
         }
     }
 
-    fn tell_rebuilt(&self, rebuilt: &Rebuilt) {
+    pub(super) fn tell_rebuilt(&self, rebuilt: &Rebuilt) {
         self.report(&Happening::Rebuilt(Box::new(rebuilt.clone())));
     }
 

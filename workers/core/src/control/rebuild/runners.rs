@@ -111,6 +111,7 @@ impl Control {
             // It may have its configuration, so nobody gives it another.
             configured: true,
             attempt: 0,
+            retirement: None,
             revision: 0,
         }
     }

@@ -11,12 +11,15 @@ use stoker_core::ids::{InstanceId, JobKey, PolicyGeneration, ScopeKey, ScopeVers
 use stoker_core::intent::{Instance, Intent, Launched, Refusal};
 use stoker_core::job::Job;
 use stoker_core::journal::RecordName;
-use stoker_core::plan::{DecidedBy, Deferral, Launch, Plan, PolicyLevel, Proposal};
+use stoker_core::plan::{
+    DecidedBy, Deferral, Fate, Launch, Plan, PolicyLevel, Proposal, ScaleDownPlan, Verdict,
+};
 use stoker_core::ports::{
     ActQueue, ActQueueError, ActRequest, Clock, ConfigurationError, Configurations, DecidedScope,
     Due, Fleet, FleetError, GitHub, GitHubError, GitHubFault, InstalledAccount, JobLookup, Ledger,
     LedgerError, LiveJobs, Ours, OwnInstance, RegisteredRunner, RegistrationTarget, Removed,
-    Reporter, RunnerSpec, ScaleUpDecider, ScopeState, Settlement, Shared, SharedItem, Timer,
+    Reporter, RunnerSpec, ScaleDownDecider, ScaleUpDecider, ScopeState, Settlement, Shared,
+    SharedItem, Timer,
 };
 use stoker_core::runner::Runner;
 use stoker_core::situation::{PhaseFacts, ScopeName, Situation};
@@ -417,6 +420,35 @@ impl Reporter for Silent {
 /// One runner for each waiting job that none is on its way for, by policies of the generation that the
 /// test says.
 pub(super) struct OneEach(pub(super) Arc<Outside>);
+
+#[async_trait]
+impl ScaleDownDecider for OneEach {
+    /// Every idle runner that no job waits for goes.
+    async fn decide(&self, situation: &Situation, _: PolicyGeneration) -> Proposal<ScaleDownPlan> {
+        let places = 0..situation.runners.len();
+        let idle = places.filter(|place| situation.runners[*place].phase == PhaseFacts::Idle);
+        let runners: Vec<usize> = idle.skip(situation.pending.len()).collect();
+        Proposal {
+            plan: ScaleDownPlan {
+                verdicts: vec![Verdict {
+                    runners,
+                    fate: Fate::Retire,
+                    reason: "nobody needs it".to_owned(),
+                }],
+                notes: Vec::new(),
+            },
+            by: DecidedBy {
+                policy: "one each".to_owned(),
+                level: PolicyLevel::BuiltIn,
+                digest: None,
+                generation: None,
+                fuel: None,
+            },
+            basis: stoker_core::plan::Basis::default(),
+            fallback: None,
+        }
+    }
+}
 
 #[async_trait]
 impl ScaleUpDecider for OneEach {
