@@ -69,11 +69,11 @@ clippy:
 		-p stoker-policy-fair-share -p stoker-policy-budget -p stoker-policy-pinned-sync -- -D warnings
 
 no-compiler:
-	$(say) "neither the policy host by itself nor the deciding Lambda has a compiler"
+	$(say) "neither the policy host by itself nor a deciding Lambda has a compiler"
 	tree=$$($(CARGO) tree --locked -p stoker-policy -e normal --prefix none)
 	grep -q '^wasmtime v' <<<"$$tree"
 	if grep -E '^(cranelift-codegen|regalloc2|winch-codegen|wasmtime-internal-(cranelift|winch)) ' <<<"$$tree"; then exit 1; fi
-	tree=$$($(CARGO) tree --locked -p stoker-scale-up -e normal --prefix none)
+	tree=$$($(CARGO) tree --locked -p stoker-scale-up -p stoker-scale-down -e normal --prefix none)
 	grep -q '^wasmtime v' <<<"$$tree"
 	if grep -E '^(cranelift-codegen|regalloc2|winch-codegen|wasmtime-internal-(cranelift|winch)) ' <<<"$$tree"; then exit 1; fi
 

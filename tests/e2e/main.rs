@@ -7,5 +7,6 @@ mod github;
 mod openapi;
 mod parts;
 mod policies;
+mod scale_down;
 mod scale_up;
 mod webhook;

@@ -101,7 +101,7 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
         let decided = loaded.scale_down(&shown, level, &basis, limits)?;
         let told = words::verdicts(&decided.plan, &shown);
         // The minimum running time is the operator's, who is not here.
-        let kept = words::kept(retire(&decided.plan, &shown, 0).kept());
+        let kept = words::kept(retire(&decided.plan, &shown, 0, u32::MAX).kept());
         return tell(args.json, &told, &decided, &kept);
     }
     let decided = loaded.scale_up(&shown, level, &basis, limits)?;

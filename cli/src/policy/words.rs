@@ -181,7 +181,7 @@ mod tests {
             notes: Vec::new(),
         };
         assert_eq!(
-            kept(retire(&plan, &situation, 0).kept()),
+            kept(retire(&plan, &situation, 0, u32::MAX).kept()),
             [
                 "runner-1 is kept: it runs a job",
                 "runner-2 is kept: nobody knows whether it runs a job",

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use stoker_admission::Report;
 use stoker_core::control::Rebuilt;
-use stoker_core::happening::{Decision, Happening};
+use stoker_core::happening::{Decision, Happening, RetirementDecision};
 use stoker_core::ids::JobKey;
 use stoker_core::intent::{Instance, Refusal};
 use stoker_core::job::JobPhase;
@@ -141,6 +141,26 @@ pub(super) fn of_happening(memory: &mut Memory, happening: &Happening) -> Option
             format!("GitHub was asked about {}: {answer}", name(memory, *job)),
         ),
         Happening::Decided(decision) => return decided(memory, decision),
+        Happening::DecidedRetirement(decision) => return decided_retirement(decision),
+        Happening::RunnerStays { runner, reason, .. } => {
+            said(Tone::Held, "stays", format!("{runner} stays: {reason}"))
+        }
+        Happening::TakenAway {
+            instance, reason, ..
+        } => said(Tone::Plain, "cleaned", format!("{instance}: {reason}")),
+        Happening::ScopeClosed {
+            name,
+            jobs,
+            runners,
+            problem,
+            ..
+        } => {
+            let text = format!(
+                "{name}: nothing is launched for its {jobs} waiting jobs any more, and its {runners} runners stay \
+                 while they may have a job: {problem}"
+            );
+            said(Tone::Bad, "closed", text)
+        }
         Happening::Launched {
             class,
             capacity,
@@ -245,6 +265,11 @@ fn runner_changed(memory: &mut Memory, runner: &str, phase: &RunnerPhase) -> Opt
             let job = name(memory, *job);
             said(Tone::Good, "taken", format!("{runner} runs {job}"))
         }
+        RunnerPhase::Occupied => said(
+            Tone::Good,
+            "taken",
+            format!("{runner} runs a job, as GitHub says, of which no webhook has come"),
+        ),
         RunnerPhase::Retiring => said(Tone::Plain, "retiring", format!("{runner} is to go")),
         RunnerPhase::Ended => said(
             Tone::Plain,
@@ -270,6 +295,33 @@ pub(crate) fn decider(by: &DecidedBy) -> String {
         .as_ref()
         .map_or("unknown", |digest| digest.short());
     format!("policy {} (sha256 {digest}, from {from})", by.policy)
+}
+
+/// None: nothing goes, and nothing that was to go stays.
+fn decided_retirement(decision: &RetirementDecision) -> Option<Said> {
+    if decision.retired.is_empty() && decision.kept.is_empty() && decision.fallback.is_none() {
+        return None;
+    }
+    let count: usize = decision.retired.iter().map(|one| one.runners.len()).sum();
+    let text = format!(
+        "{} retires {} of {} runners",
+        decider(&decision.by),
+        count,
+        decision.runners
+    );
+    let mut said = said(Tone::Plain, "decided", text);
+    for retired in &decision.retired {
+        let runners = retired.runners.join(", ");
+        said.more.push(format!("{runners}: {}", retired.reason));
+    }
+    for kept in &decision.kept {
+        said.more
+            .push(format!("{} stays: {}", kept.runner, kept.rule));
+    }
+    if let Some(fallback) = &decision.fallback {
+        said.more.push(format!("fallback: {}", fallback.message));
+    }
+    Some(said)
 }
 
 fn decided(memory: &mut Memory, decision: &Decision) -> Option<Said> {

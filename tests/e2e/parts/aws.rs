@@ -14,7 +14,7 @@ use aws_sdk_ssm::types::ParameterType;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
-use stoker_aws::{ClientSettings, Clients};
+use stoker_aws::{ClientSettings, Clients, DynamoLedger, Ec2Fleet};
 
 use super::mapping::Queue;
 
@@ -106,6 +106,16 @@ impl Aws {
             acts,
             dead_letters,
         }
+    }
+
+    /// The ledger, as the Lambdas have it.
+    pub(crate) fn ledger(&self) -> DynamoLedger {
+        DynamoLedger::new(self.clients.dynamodb.clone(), TABLE)
+    }
+
+    /// The instances of a deployment, as the Lambdas launch them.
+    pub(crate) fn fleet(&self, deployment: &str) -> Ec2Fleet {
+        Ec2Fleet::new(self.clients.ec2.clone(), deployment.parse().unwrap())
     }
 
     /// Puts an object where `aws s3 cp` would; the version that it has.

@@ -25,7 +25,11 @@ struct Wire {
     fleets: Mutex<HashMap<String, Bytes>>,
     /// How many of the next `DescribeInstances` show nothing: EC2 shows new instances late.
     blind: AtomicUsize,
+    watcher: Mutex<Option<Watcher>>,
 }
+
+/// Is shown the body of each request before it is passed on.
+type Watcher = Box<dyn Fn(&[u8]) + Send + Sync>;
 
 /// Where the wire is cut.
 struct Cut {
@@ -64,6 +68,7 @@ impl Proxy {
             lost: Notify::new(),
             fleets: Mutex::default(),
             blind: AtomicUsize::new(0),
+            watcher: Mutex::default(),
         });
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -75,6 +80,11 @@ impl Proxy {
             axum::serve(listener, router).await.unwrap();
         });
         Self { url, wire, server }
+    }
+
+    /// Shows each request to `watcher` from now on, before it is passed on.
+    pub(crate) fn watch(&self, watcher: impl Fn(&[u8]) + Send + Sync + 'static) {
+        *self.wire.watcher.lock().unwrap() = Some(Box::new(watcher));
     }
 
     fn cut(&self, cut: Option<Cut>) {
@@ -186,6 +196,9 @@ async fn pass(
     mut headers: HeaderMap,
     body: Bytes,
 ) -> Response {
+    if let Some(watcher) = &*wire.watcher.lock().unwrap() {
+        watcher(&body);
+    }
     let cut = wire.is_cut(&Asked {
         method: &method,
         headers: &headers,

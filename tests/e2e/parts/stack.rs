@@ -172,6 +172,16 @@ pub(crate) fn digest(component: &[u8]) -> String {
     ArtifactDigest::of(component).to_string()
 }
 
+impl Stack {
+    /// `scale-down` of the same deployment.
+    pub(crate) async fn scale_down(&self) -> Lambda {
+        let mut environment =
+            environment(&self.wire.url, &self.github.url(), &self.aws, "persistent");
+        environment.push(("POLICY_PUBLIC_KEYS", self.key.public.clone()));
+        Lambda::start("scale-down", environment).await
+    }
+}
+
 fn environment(wire: &str, github: &str, aws: &Aws, mode: &str) -> Environment {
     let classes = json!([{
         "name": "ubuntu",

@@ -36,6 +36,18 @@ pub(super) fn nothing() -> Response {
     code(204).into_response()
 }
 
+/// GitHub's answer to more requests than it bears in a minute.
+pub(super) fn limited(seconds: u64) -> Response {
+    let mut response = refusal(
+        403,
+        "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.",
+    );
+    response
+        .headers_mut()
+        .insert("retry-after", HeaderValue::from(seconds));
+    response
+}
+
 fn code(status: u16) -> StatusCode {
     StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }

@@ -18,6 +18,7 @@ mod groups;
 mod installations;
 mod jobs;
 pub mod key;
+mod patience;
 mod runners;
 pub mod runs;
 pub mod state;
@@ -72,6 +73,11 @@ impl GitHub {
     /// Where it is: what `GITHUB_API_URL` is to say.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// The same as [`Self::state`], for whoever outlives this borrow.
+    pub fn shared(&self) -> Arc<State> {
+        Arc::clone(&self.state)
     }
 
     /// What it knows, to preset and to read.
@@ -167,6 +173,13 @@ async fn at_the_door(Shared(state): Shared<Arc<State>>, request: Request, next: 
     let number = match Call::of(request.method(), request.uri().path()) {
         Some(call) => {
             let number = state.count(call);
+            let (takes, refused) = state.spend(request.method());
+            if !takes.is_zero() {
+                tokio::time::sleep(takes).await;
+            }
+            if let Some(seconds) = refused {
+                return named(answer::limited(seconds), number);
+            }
             match state.next_fault(call) {
                 Some(fault) => {
                     return named(fault.befall(request, next).await, number);

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use axum::http::Method;
 use jsonwebtoken::DecodingKey;
@@ -11,6 +12,7 @@ use tokio::sync::watch;
 use super::exchange::{Answer, Exchange};
 use super::fault::Fault;
 use super::key::AppKey;
+use super::patience::Patience;
 use super::runs::Listed;
 
 /// The kinds of request that are counted, and that can be made to fail.
@@ -152,6 +154,7 @@ struct Inner {
     calls: BTreeMap<Call, usize>,
     exchanges: Vec<Exchange>,
     faults: HashMap<Call, VecDeque<Fault>>,
+    patience: Patience,
     made: u64,
 }
 
@@ -425,6 +428,39 @@ impl State {
         };
         inner.runners.push(runner.clone());
         Some(runner)
+    }
+
+    /// Registers a runner as if it had been there for long; its id.
+    pub fn runner(&self, level: Level, name: &str, online: bool, busy: bool) -> u64 {
+        let mut inner = self.inner();
+        inner.made += 1;
+        let id = inner.made;
+        inner.runners.push(Registered {
+            id,
+            level,
+            name: name.to_owned(),
+            labels: vec!["self-hosted".to_owned()],
+            group: 1,
+            encoded_jit_config: String::new(),
+            online,
+            busy,
+        });
+        id
+    }
+
+    /// From now on each answer takes that long, and so many points may be spent in a minute; none: any number.
+    pub fn patience(&self, answers_in: Duration, points_a_minute: Option<u32>) {
+        self.inner().patience = Patience::new(answers_in, points_a_minute);
+    }
+
+    /// How long an answer takes, and in how many seconds to ask again if it is refused for its rate.
+    pub(super) fn spend(&self, method: &Method) -> (Duration, Option<u64>) {
+        self.inner().patience.spend(method, Instant::now())
+    }
+
+    /// How many points were spent in the minute that had most.
+    pub fn most_points_in_a_minute(&self) -> u32 {
+        self.inner().patience.most()
     }
 
     /// A runner connects, or takes a job, as its instance does.

@@ -1,22 +1,23 @@
 //! The scale-up Lambda: messages of the intake queue are folded into the ledger, requests of the act
 //! queue are acted on, and the schedule asks for acts on what is due.
 //!
-//! In reading order: [`settings`], what it is told; [`adapters`], what stands behind `stoker-core`'s
-//! ports; [`invocation`], one invocation with its record in the journal; [`queues`], where its messages come
-//! from (what is done with them is `stoker-batch`); [`report`] and [`metric`], what is said about it.
+//! In reading order: [`settings`], what it is told; [`invocation`], what it does when it is invoked; [`queues`],
+//! where its messages come from (what is done with them is `stoker-batch`). The rest it has in common with
+//! scale-down: `stoker-deciders`.
 
-mod adapters;
 mod invocation;
-mod metric;
 mod queues;
-mod report;
 mod settings;
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use lambda_runtime::{LambdaEvent, service_fn};
-use stoker_batch::Invocation;
+use stoker_batch::{Handler, Invocation};
+use stoker_deciders::Deciding;
 
+use crate::invocation::Function;
+use crate::queues::SqsQueues;
 use crate::settings::Settings;
 
 #[tokio::main(flavor = "current_thread")]
@@ -33,7 +34,18 @@ async fn main() -> ExitCode {
 
 async fn run() -> anyhow::Result<()> {
     let settings = Settings::read(|name| std::env::var(name).ok())?;
-    let function = adapters::function(settings).await?;
+    let deciding = Deciding::start(settings.deciding).await?;
+    let queues = deciding.messages(settings.dead_letter_queue_url);
+    let function = Function {
+        handler: Handler::new(
+            deciding.control,
+            Arc::new(SqsQueues(queues)),
+            deciding.reporter,
+            deciding.clock,
+            settings.most_receives,
+        ),
+        records: deciding.records,
+    };
     lambda_runtime::run(service_fn(|event: LambdaEvent<Invocation>| {
         function.invoked(event)
     }))

@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use futures::future::FutureExt as _;
 use futures::stream::{self, StreamExt as _};
+use serde::Serialize;
 
 use self::decide::LOOKED_AT_AGAIN;
 use self::look::{Looked, Sight};
@@ -42,7 +43,7 @@ const WRITTEN_AT_ONCE: usize = 20;
 const LOOK_IS_GOOD_FOR: u64 = 60;
 
 /// What scaling down came to.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct ScaledDown {
     /// How many scopes were looked at.
     pub scopes: usize,

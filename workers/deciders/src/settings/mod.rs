@@ -1,57 +1,55 @@
-//! What the Lambda is told by its environment, checked once at start-up.
+//! What a Lambda that decides is told by its environment, checked once at start-up.
 
 mod guards;
 
 use stoker_core::class::Classes;
 use stoker_core::ids::{Deployment, RunnerNames};
-use stoker_core::limits::{BOOT_TIME, JOBS_SHOWN, Operation, RunnerLevel, RunnerMode};
+use stoker_core::limits::{
+    BOOT_TIME, JOBS_SHOWN, MINIMUM_RUNNING_TIME, Operation, RunnerLevel, RunnerMode,
+};
 use stoker_github::Endpoints;
 use stoker_intake::AllowList;
 use stoker_lambda::policies;
-use stoker_lambda::reader::{Reader, SettingsError};
+use stoker_lambda::reader::Reader;
 use stoker_policy::{HostSettings, Trust};
 
 /// All of it, checked.
 #[derive(Debug, Clone)]
-pub(crate) struct Settings {
+pub struct Settings {
     /// What the control plane goes by.
-    pub(crate) operation: Operation,
+    pub operation: Operation,
     /// Whose jobs are taken up when a lost ledger is rebuilt.
-    pub(crate) allow_list: AllowList,
+    pub allow_list: AllowList,
     /// Who decides.
-    pub(crate) policies: HostSettings,
+    pub policies: HostSettings,
     /// Whose word is taken for who decides.
-    pub(crate) trust: Trust,
+    pub trust: Trust,
     /// Where policies are.
-    pub(crate) policies_bucket: String,
+    pub policies_bucket: String,
     /// Below which prefix.
-    pub(crate) policies_prefix: String,
+    pub policies_prefix: String,
     /// The `DynamoDB` table.
-    pub(crate) ledger_table: String,
+    pub ledger_table: String,
     /// The queue of events.
-    pub(crate) intake_queue_url: String,
+    pub intake_queue_url: String,
     /// The FIFO queue.
-    pub(crate) act_queue_url: String,
-    /// The queue for what can't be handled.
-    pub(crate) dead_letter_queue_url: String,
-    /// How often a message may be delivered before it is put there.
-    pub(crate) most_receives: u32,
+    pub act_queue_url: String,
     /// The S3 bucket of the journal.
-    pub(crate) journal_bucket: String,
+    pub journal_bucket: String,
     /// Below which prefix.
-    pub(crate) journal_prefix: String,
+    pub journal_prefix: String,
     /// Where instances find their configurations: `/<prefix>/<deployment>/runners/…`.
-    pub(crate) parameter_prefix: String,
+    pub parameter_prefix: String,
     /// How many configurations may be written a second.
-    pub(crate) parameter_writes: u32,
+    pub parameter_writes: u32,
     /// The key that encrypts them; none: the account's own for SSM.
-    pub(crate) kms_key: Option<String>,
+    pub kms_key: Option<String>,
     /// Which GitHub.
-    pub(crate) github: Endpoints,
+    pub github: Endpoints,
     /// The SSM parameter with the App's id.
-    pub(crate) app_id_parameter: String,
+    pub app_id_parameter: String,
     /// The SSM parameter with the App's private key.
-    pub(crate) app_key_parameter: String,
+    pub app_key_parameter: String,
 }
 
 /// The most that a maximum may say: GitHub takes no more runners into one group.
@@ -61,41 +59,31 @@ const MOST_RUNNERS: u32 = 10_000;
 /// jobs than this for one organisation's runners at once that could all be launched for.
 const MOST_SHOWN: usize = 20_000;
 
-/// A message that failed so often, over some six minutes, fails for a reason that does not pass by itself.
-const MOST_RECEIVES: u32 = 10;
-
 /// What SSM takes a second, unless the account has a higher throughput.
 const PARAMETER_WRITES: u32 = 40;
 
 /// A boot that takes longer than an hour is none.
 const LONGEST_BOOT: u32 = 3_600;
 
+/// A runner that stays a week without being wanted is no runner that is scaled down.
+const LONGEST_STAY: u32 = 7 * 24 * 3_600;
+
 impl Settings {
-    /// Reads and checks everything.
-    ///
-    /// # Errors
-    /// Everything that is wrong, at once.
-    pub(crate) fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
-        let mut reader = Reader::new(lookup);
+    /// Reads and checks everything. None: something is wrong, of which the reader tells.
+    pub fn from_reader<F: Fn(&str) -> Option<String>>(reader: &mut Reader<F>) -> Option<Self> {
         // Each is read before any is missed, so that all of them are listed.
-        let operation = operation(&mut reader);
-        let allow_list = allow_list(&mut reader);
-        let policies = policies::host(&mut reader);
+        let operation = operation(reader);
+        let allow_list = allow_list(reader);
+        let policies = policies::host(reader);
         let deployment = operation.as_ref().map(|operation| &operation.deployment);
         let mode = policies.as_ref().map(|policies| policies.mode);
-        let trust = policies::trust(&mut reader, deployment, mode);
+        let trust = policies::trust(reader, deployment, mode);
         let policies_bucket = reader.required("POLICIES_BUCKET", "the S3 bucket with the policies");
         let policies_prefix = reader.optional("POLICIES_PREFIX").unwrap_or_default();
         let ledger_table = reader.required("LEDGER_TABLE", "the name of the DynamoDB table");
         let intake_queue_url =
             reader.required("INTAKE_QUEUE_URL", "the URL of the queue of events");
-        let act_queue_url = act_queue_url(&mut reader);
-        let dead_letter_queue_url = reader.required(
-            "DEAD_LETTER_QUEUE_URL",
-            "the URL of the queue for messages that can't be handled",
-        );
-        let receives = "how often a message may be delivered before it is put aside";
-        let most_receives = reader.number("MAX_RECEIVES", 1..=1_000, Some(MOST_RECEIVES), receives);
+        let act_queue_url = act_queue_url(reader);
         let journal_bucket = reader.required("JOURNAL_BUCKET", "the S3 bucket of the journal");
         let journal_prefix = reader.optional("JOURNAL_PREFIX").unwrap_or_default();
         let parameter_prefix = reader
@@ -109,7 +97,7 @@ impl Settings {
             writes,
         );
         let kms_key = reader.optional("KMS_KEY_ID");
-        let github = endpoints(&mut reader);
+        let github = endpoints(reader);
         let app_id_parameter = reader.required(
             "GITHUB_APP_ID_PARAMETER",
             "the name of the SSM parameter with the GitHub App's id",
@@ -118,30 +106,25 @@ impl Settings {
             "GITHUB_APP_PRIVATE_KEY_PARAMETER",
             "the name of the SSM parameter with the GitHub App's private key",
         );
-        let settings = (|| {
-            Some(Self {
-                operation: operation?,
-                allow_list: allow_list?,
-                policies: policies?,
-                trust: trust?,
-                policies_bucket: policies_bucket?,
-                policies_prefix,
-                ledger_table: ledger_table?,
-                intake_queue_url: intake_queue_url?,
-                act_queue_url: act_queue_url?,
-                dead_letter_queue_url: dead_letter_queue_url?,
-                most_receives: most_receives?,
-                journal_bucket: journal_bucket?,
-                journal_prefix,
-                parameter_prefix,
-                parameter_writes: parameter_writes?,
-                kms_key,
-                github: github?,
-                app_id_parameter: app_id_parameter?,
-                app_key_parameter: app_key_parameter?,
-            })
-        })();
-        reader.finish(settings)
+        Some(Self {
+            operation: operation?,
+            allow_list: allow_list?,
+            policies: policies?,
+            trust: trust?,
+            policies_bucket: policies_bucket?,
+            policies_prefix,
+            ledger_table: ledger_table?,
+            intake_queue_url: intake_queue_url?,
+            act_queue_url: act_queue_url?,
+            journal_bucket: journal_bucket?,
+            journal_prefix,
+            parameter_prefix,
+            parameter_writes: parameter_writes?,
+            kms_key,
+            github: github?,
+            app_id_parameter: app_id_parameter?,
+            app_key_parameter: app_key_parameter?,
+        })
     }
 }
 
@@ -184,6 +167,13 @@ fn operation<F: Fn(&str) -> Option<String>>(reader: &mut Reader<F>) -> Option<Op
         Some(BOOT_TIME),
         boot,
     );
+    let running = "the seconds for which each runner stays, whatever a policy says";
+    let minimum_running_time = reader.number(
+        "MINIMUM_RUNNING_TIME_SECONDS",
+        0..=LONGEST_STAY,
+        Some(MINIMUM_RUNNING_TIME),
+        running,
+    );
     let shown = "the most waiting jobs that a policy is shown";
     let jobs_shown = reader.number("MAX_JOBS_SHOWN", 1..=MOST_SHOWN, Some(JOBS_SHOWN), shown);
     let guards = guards::guards(reader);
@@ -200,6 +190,7 @@ fn operation<F: Fn(&str) -> Option<String>>(reader: &mut Reader<F>) -> Option<Op
         classes: classes?,
         scope_maximum: scope_maximum?,
         boot_time: boot_time?,
+        minimum_running_time: minimum_running_time?,
         jobs_shown: jobs_shown?,
         guards: guards?,
         rates: rates?,
@@ -250,6 +241,7 @@ mod tests {
     use std::collections::HashMap;
 
     use stoker_core::limits::{Guards, PublicRepositories};
+    use stoker_lambda::reader::SettingsError;
     use stoker_policy::{OnFailure, PolicyMode, SizeClass};
 
     use super::*;
@@ -272,10 +264,6 @@ mod tests {
                 "ACT_QUEUE_URL",
                 "https://sqs.eu-west-1.amazonaws.com/1/act.fifo",
             ),
-            (
-                "DEAD_LETTER_QUEUE_URL",
-                "https://sqs.eu-west-1.amazonaws.com/1/dead",
-            ),
             ("JOURNAL_BUCKET", "journal"),
             ("POLICIES_BUCKET", "policies"),
             ("POLICY_PUBLIC_KEYS", KEY),
@@ -295,7 +283,9 @@ mod tests {
     }
 
     fn read(variables: &HashMap<&str, &str>) -> Result<Settings, SettingsError> {
-        Settings::read(|name| variables.get(name).map(|&value| value.to_owned()))
+        let mut reader = Reader::new(|name| variables.get(name).map(|&value| value.to_owned()));
+        let settings = Settings::from_reader(&mut reader);
+        reader.finish(settings)
     }
 
     fn wrong(changes: &[(&'static str, &'static str)]) -> String {
@@ -311,6 +301,7 @@ mod tests {
         assert_eq!(settings.operation.level, RunnerLevel::Organization);
         assert_eq!(settings.operation.runner_group, None);
         assert_eq!(settings.operation.boot_time, BOOT_TIME);
+        assert_eq!(settings.operation.minimum_running_time, 60);
         assert_eq!(settings.policies.mode, PolicyMode::Policies);
         assert_eq!(settings.policies.limits, SizeClass::Small.limits());
         assert_eq!(settings.operation.jobs_shown, JOBS_SHOWN);
@@ -358,7 +349,6 @@ mod tests {
                 "LEDGER_TABLE",
                 "INTAKE_QUEUE_URL",
                 "ACT_QUEUE_URL",
-                "DEAD_LETTER_QUEUE_URL",
                 "JOURNAL_BUCKET",
                 "GITHUB_APP_ID_PARAMETER",
                 "GITHUB_APP_PRIVATE_KEY_PARAMETER",
@@ -366,7 +356,7 @@ mod tests {
         );
         assert!(
             told.to_string()
-                .starts_with("12 settings are wrong: DEPLOYMENT is not set")
+                .starts_with("11 settings are wrong: DEPLOYMENT is not set")
         );
     }
 
@@ -384,6 +374,7 @@ mod tests {
             ("MAX_RUNNERS", "many", "0 to 10000"),
             ("MAX_RUNNERS", "-1", "0 to 10000"),
             ("BOOT_TIME_SECONDS", "5", "30 to 3600"),
+            ("MINIMUM_RUNNING_TIME_SECONDS", "soon", "0 to 604800"),
             ("ALLOW_PUBLIC_REPOSITORIES", "yes", "`false` or `true`"),
             ("MAX_RUNNERS_PER_REPOSITORY", "-1", "0 to 10000"),
             ("MAX_LAUNCHES_PER_DECISION", "0", "1 to 10000"),

@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 use stoker_core::happening::Happening;
 use stoker_core::ids::Deployment;
+use stoker_core::plan::Fallback;
 use stoker_core::ports::Reporter;
 use stoker_core::time::Timestamp;
 use time::OffsetDateTime;
@@ -16,12 +17,12 @@ use crate::metric::Metric;
 
 tokio::task_local! {
     /// The Lambda's id of the invocation that is being handled.
-    pub(crate) static REQUEST: String;
+    pub static REQUEST: String;
 }
 
 /// Writes one line for each happening, and one for each counter that it raises.
 #[derive(Debug, Clone)]
-pub(crate) struct Lines {
+pub struct Lines {
     deployment: String,
 }
 
@@ -44,7 +45,7 @@ impl Lines {
     }
 
     /// Raises a counter.
-    pub(crate) fn count(&self, at: Timestamp, metric: Metric, count: usize) {
+    pub fn count(&self, at: Timestamp, metric: Metric, count: usize) {
         // Without standard output there is nobody left to tell.
         let _told = writeln!(
             std::io::stdout(),
@@ -110,12 +111,10 @@ fn level(happening: &Happening) -> Level {
         | Happening::LaunchUnsettled { .. }
         | Happening::ConfigurationFailed { .. }
         | Happening::RunnerLost { .. }
+        | Happening::ScopeClosed { .. }
         | Happening::Trouble { .. } => Level::WARN,
-        Happening::Decided(decision) => match &decision.fallback {
-            Some(fallback) if fallback.alarm => Level::ERROR,
-            Some(_) => Level::WARN,
-            None => Level::INFO,
-        },
+        Happening::Decided(decision) => by(decision.fallback.as_ref()),
+        Happening::DecidedRetirement(decision) => by(decision.fallback.as_ref()),
         Happening::Launched { refusals, .. } if !refusals.is_empty() => Level::WARN,
         // A ledger that lacked runners was lost, or part of it.
         Happening::Rebuilt(came) if came.runners() > 0 || came.has_gaps() => Level::WARN,
@@ -123,16 +122,39 @@ fn level(happening: &Happening) -> Level {
     }
 }
 
+/// How much a decision concerns an operator that was, or was not, taken by the policy that was meant to.
+fn by(fallback: Option<&Fallback>) -> Level {
+    match fallback {
+        Some(fallback) if fallback.alarm => Level::ERROR,
+        Some(_) => Level::WARN,
+        None => Level::INFO,
+    }
+}
+
+fn fallbacks(fallback: Option<&Fallback>) -> Vec<(Metric, usize)> {
+    match fallback {
+        None => Vec::new(),
+        Some(fallback) if fallback.alarm => {
+            vec![(Metric::PolicyFallbacks, 1), (Metric::PolicyAlarms, 1)]
+        }
+        Some(_) => vec![(Metric::PolicyFallbacks, 1)],
+    }
+}
+
 fn metrics(happening: &Happening) -> Vec<(Metric, usize)> {
     match happening {
         Happening::MessagePutAside { .. } => vec![(Metric::MessagesPutAside, 1)],
-        Happening::Decided(decision) => match &decision.fallback {
-            None => Vec::new(),
-            Some(fallback) if fallback.alarm => {
-                vec![(Metric::PolicyFallbacks, 1), (Metric::PolicyAlarms, 1)]
+        Happening::Decided(decision) => fallbacks(decision.fallback.as_ref()),
+        Happening::DecidedRetirement(decision) => {
+            let mut metrics = fallbacks(decision.fallback.as_ref());
+            let retired = decision.retired.iter().map(|one| one.runners.len()).sum();
+            if retired > 0 {
+                metrics.push((Metric::RunnersRetired, retired));
             }
-            Some(_) => vec![(Metric::PolicyFallbacks, 1)],
-        },
+            metrics
+        }
+        Happening::TakenAway { .. } => vec![(Metric::RunnersTakenAway, 1)],
+        Happening::ScopeClosed { .. } => vec![(Metric::ScopesClosed, 1)],
         Happening::Launched { instances, .. } if !instances.is_empty() => {
             vec![(Metric::RunnersLaunched, instances.len())]
         }
@@ -151,7 +173,7 @@ mod tests {
     use stoker_core::control::{Rebuilt, RebuiltScope};
     use stoker_core::happening::Decision;
     use stoker_core::ids::DecisionId;
-    use stoker_core::plan::{DecidedBy, Fallback, PolicyLevel};
+    use stoker_core::plan::{DecidedBy, PolicyLevel};
 
     use super::*;
 

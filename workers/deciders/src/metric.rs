@@ -5,7 +5,7 @@ use stoker_core::time::Timestamp;
 
 /// What is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Metric {
+pub enum Metric {
     /// Messages that nobody will ever be able to read.
     MessagesPutAside,
     /// Decisions that another than the meant policy took.
@@ -22,6 +22,12 @@ pub(crate) enum Metric {
     RunnersLost,
     /// Runners that were there and not in the ledger: it was lost.
     RunnersRebuilt,
+    /// Runners that a policy retires.
+    RunnersRetired,
+    /// Instances that never registered or were of no use, and runners at GitHub without an instance.
+    RunnersTakenAway,
+    /// Looks at scopes at which GitHub does not let the App any more.
+    ScopesClosed,
     /// Records that could not be written to the journal.
     JournalFailures,
 }
@@ -38,12 +44,15 @@ impl Metric {
             Self::ConfigurationsFailed => "ConfigurationsFailed",
             Self::RunnersLost => "RunnersLost",
             Self::RunnersRebuilt => "RunnersRebuilt",
+            Self::RunnersRetired => "RunnersRetired",
+            Self::RunnersTakenAway => "RunnersTakenAway",
+            Self::ScopesClosed => "ScopesClosed",
             Self::JournalFailures => "JournalFailures",
         }
     }
 
     /// The line that raises it by `count`.
-    pub(crate) fn line(self, deployment: &str, at: Timestamp, count: usize) -> Value {
+    pub fn line(self, deployment: &str, at: Timestamp, count: usize) -> Value {
         stoker_lambda::metric::line(self.name(), deployment, at, count)
     }
 }
