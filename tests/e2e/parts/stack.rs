@@ -173,11 +173,12 @@ pub(crate) fn digest(component: &[u8]) -> String {
 }
 
 impl Stack {
-    /// `scale-down` of the same deployment.
+    /// `scale-down` of the same deployment, where GitHub sets no limit.
     pub(crate) async fn scale_down(&self) -> Lambda {
         let mut environment =
             environment(&self.wire.url, &self.github.url(), &self.aws, "persistent");
         environment.push(("POLICY_PUBLIC_KEYS", self.key.public.clone()));
+        environment.push(("GITHUB_POINTS_A_MINUTE", "0".to_owned()));
         Lambda::start("scale-down", environment).await
     }
 }

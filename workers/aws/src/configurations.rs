@@ -133,7 +133,28 @@ impl Configurations for SsmConfigurations {
             }),
         }
     }
+
+    async fn delete_all(&self, instances: &[InstanceId]) -> Result<(), ConfigurationError> {
+        let mut done = Ok(());
+        for some in instances.chunks(DELETED_AT_ONCE) {
+            let names = some.iter().map(|one| self.parameter_name(one)).collect();
+            let delete = self.client.delete_parameters().set_names(Some(names));
+            // Those that are not there any more are named in the answer, and no error.
+            if let (Err(error), Some(first)) = (delete.send().await, some.first()) {
+                done = Err(ConfigurationError {
+                    instance: first.clone(),
+                    what: "deleted",
+                    may_be_done: true,
+                    problem: problem::words(&error),
+                });
+            }
+        }
+        done
+    }
 }
+
+/// How many parameters one request deletes at most ("`DeleteParameters`", AWS Systems Manager API).
+const DELETED_AT_ONCE: usize = 10;
 
 fn tag(key: &str, value: &str) -> Result<Tag, BuildError> {
     Tag::builder().key(key).value(value).build()

@@ -54,6 +54,10 @@ impl<C: Configurations> Configurations for Paced<C> {
     async fn delete(&self, instance: &InstanceId) -> Result<(), ConfigurationError> {
         self.configurations.delete(instance).await
     }
+
+    async fn delete_all(&self, instances: &[InstanceId]) -> Result<(), ConfigurationError> {
+        self.configurations.delete_all(instances).await
+    }
 }
 
 #[cfg(test)]

@@ -110,6 +110,26 @@ async fn a_second_configuration_replaces_the_first_and_keeps_its_tags() {
 }
 
 #[tokio::test]
+async fn many_are_deleted_at_once_whether_they_are_there_or_not() {
+    let aws = Aws::new().await;
+    let configurations = SsmConfigurations::new(aws.clients.ssm.clone(), deployment());
+    let all: Vec<InstanceId> = (0..23)
+        .map(|n| format!("i-{n:017x}").parse().unwrap())
+        .collect();
+    for there in all.iter().step_by(3) {
+        configurations
+            .put(there, &configuration("token"))
+            .await
+            .unwrap();
+    }
+    configurations.delete_all(&all).await.unwrap();
+    for instance in &all {
+        let name = configurations.parameter_name(instance);
+        assert!(stored(&aws, &name, true).await.is_none(), "{name}");
+    }
+}
+
+#[tokio::test]
 async fn a_deleted_configuration_is_gone_and_deleting_it_again_is_no_error() {
     let aws = Aws::new().await;
     let configurations =

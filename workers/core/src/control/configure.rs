@@ -349,7 +349,13 @@ impl Control {
     /// Deletes what an ended instance has not read. A leftover is worth nothing once its instance is
     /// gone, so a failure is told and not tried again.
     pub(super) async fn forget_configuration(&self, instance: &InstanceId) {
-        if let Err(error) = self.ports.configurations.delete(instance).await {
+        self.forget_configurations(std::slice::from_ref(instance))
+            .await;
+    }
+
+    /// The same of many.
+    pub(super) async fn forget_configurations(&self, instances: &[InstanceId]) {
+        if let Err(error) = self.ports.configurations.delete_all(instances).await {
             self.report(&Happening::Trouble {
                 scope: None,
                 problem: error.to_string(),

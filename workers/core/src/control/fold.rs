@@ -302,6 +302,10 @@ impl Control {
         if runner.phase == RunnerPhase::Ended {
             self.forget_configuration(&runner.instance).await;
         }
+        self.tell_changed(runner);
+    }
+
+    pub(super) fn tell_changed(&self, runner: &Runner) {
         self.report(&Happening::RunnerChanged {
             runner: runner.name.clone(),
             instance: runner.instance.clone(),

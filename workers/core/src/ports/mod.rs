@@ -155,6 +155,15 @@ pub trait Configurations: Send + Sync {
 
     /// Deletes what an instance has not read; it is no error if there is nothing.
     async fn delete(&self, instance: &InstanceId) -> Result<(), ConfigurationError>;
+
+    /// The same of many. All are tried, whatever becomes of one.
+    async fn delete_all(&self, instances: &[InstanceId]) -> Result<(), ConfigurationError> {
+        let mut done = Ok(());
+        for instance in instances {
+            done = done.and(self.delete(instance).await);
+        }
+        done
+    }
 }
 
 /// Who decides. Always answers: where the policy that should decide fails, it falls back and says so.

@@ -266,6 +266,7 @@ impl Control {
         if !self.terminate_instances(&instances).await {
             return Ok(false);
         }
+        self.forget_configurations(&instances).await;
         let mut ending = Vec::new();
         for runner in runners {
             ending.push(self.ended(runner).boxed());
@@ -299,7 +300,7 @@ impl Control {
         {
             match self.ports.ledger.put_runner(&ended).await {
                 Ok(()) => {
-                    self.changed(&ended).await;
+                    self.tell_changed(&ended);
                     return Ok(());
                 }
                 Err(LedgerError::Conflict(_)) => {}
