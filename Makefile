@@ -10,7 +10,7 @@ CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 say = printf '\n== %s\n'
 
-.PHONY: help demo test check fmt clippy no-compiler setup policies examples worker lambdas deny bench-policy bench-languages bench-admission bench-why bench-burst sim clean
+.PHONY: help demo test check fmt clippy no-compiler setup policies examples worker lambdas deny bench-policy bench-languages bench-admission bench-why bench-burst bench-retire sim clean
 
 help: ## this list
 	echo "make demo      build what the demo needs and show a job's way, from webhook to retired runner"
@@ -28,6 +28,7 @@ help: ## this list
 	echo "make bench-languages  the same for the example policies in other languages"
 	echo "make bench-why  measure how long stoker why takes with a million decisions in the journal (2 GB of disk)"
 	echo "make bench-burst  measure how 1,000 and 10,000 jobs at once are launched for, and what that costs (some minutes)"
+	echo "make bench-retire  measure how long 500 idle runners of 1,000 take to be retired, and how often GitHub is asked (some minutes)"
 	echo "make clean     remove what was built here (not the shared cache of tools)"
 
 demo:
@@ -131,6 +132,12 @@ bench-burst:
 	$(CARGO) bench --locked --profile sim -p stoker-batch --bench burst --no-run
 	$(say) "measuring"
 	$(CARGO) bench --locked --profile sim -p stoker-batch --bench burst $(if $(SCENARIO),-- $(SCENARIO))
+
+bench-retire:
+	$(say) "building the benchmark"
+	$(CARGO) bench --locked --profile sim -p stoker-batch --bench retire --no-run
+	$(say) "measuring"
+	$(CARGO) bench --locked --profile sim -p stoker-batch --bench retire
 
 sim:
 	$(say) "building the simulation"

@@ -12,6 +12,7 @@
 
 mod answer;
 mod auth;
+pub mod deliveries;
 pub mod exchange;
 pub mod fault;
 mod groups;
@@ -142,6 +143,11 @@ fn router(state: Arc<State>) -> Router {
         )
         .route("/repos/{owner}/{repo}/actions/jobs/{job}", get(jobs::job))
         .route("/app/installations", get(installations::all))
+        .route("/app/hook/deliveries", get(deliveries::list))
+        .route(
+            "/app/hook/deliveries/{id}/attempts",
+            post(deliveries::again),
+        )
         .route("/installation/repositories", get(runs::repositories))
         .route("/repos/{owner}/{repo}", get(runs::repository))
         .route("/repos/{owner}/{repo}/actions/runs", get(runs::runs))

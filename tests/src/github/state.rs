@@ -9,6 +9,7 @@ use axum::http::Method;
 use jsonwebtoken::DecodingKey;
 use tokio::sync::watch;
 
+use super::deliveries::Delivered;
 use super::exchange::{Answer, Exchange};
 use super::fault::Fault;
 use super::key::AppKey;
@@ -42,6 +43,10 @@ pub enum Call {
     Runs,
     /// The jobs of a run.
     RunJobs,
+    /// The deliveries of the App's webhook.
+    Deliveries,
+    /// Another attempt of one.
+    Redelivery,
 }
 
 impl Call {
@@ -60,6 +65,8 @@ impl Call {
             ("GET", ["installation", "repositories"] | ["repos", _, _]) => Some(Self::Repositories),
             ("GET", [.., "actions", "runs"]) => Some(Self::Runs),
             ("GET", [.., "runs", _, "jobs"]) => Some(Self::RunJobs),
+            ("GET", [.., "hook", "deliveries"]) => Some(Self::Deliveries),
+            ("POST", [.., "deliveries", _, "attempts"]) => Some(Self::Redelivery),
             _ => None,
         }
     }
@@ -155,6 +162,9 @@ struct Inner {
     exchanges: Vec<Exchange>,
     faults: HashMap<Call, VecDeque<Fault>>,
     patience: Patience,
+    deliveries: Vec<Delivered>,
+    /// The attempts of which GitHub was asked to make another.
+    delivered_again: Vec<u64>,
     made: u64,
 }
 
@@ -428,6 +438,41 @@ impl State {
         };
         inner.runners.push(runner.clone());
         Some(runner)
+    }
+
+    /// A webhook was sent, and so answered; the id of that attempt.
+    pub fn deliver(&self, guid: &str, event: &str, action: &str, status: u16, at: i64) -> u64 {
+        let mut inner = self.inner();
+        inner.made += 1;
+        let id = inner.made;
+        inner.deliveries.push(Delivered {
+            id,
+            guid: guid.to_owned(),
+            at,
+            status,
+            event: event.to_owned(),
+            action: action.to_owned(),
+        });
+        id
+    }
+
+    /// The attempts of which another one was asked for, in their order.
+    pub fn delivered_again(&self) -> Vec<u64> {
+        self.inner().delivered_again.clone()
+    }
+
+    pub(super) fn delivered(&self) -> Vec<Delivered> {
+        self.inner().deliveries.clone()
+    }
+
+    /// Whether there is such an attempt.
+    pub(super) fn deliver_again(&self, id: u64) -> bool {
+        let mut inner = self.inner();
+        let is_known = inner.deliveries.iter().any(|one| one.id == id);
+        if is_known {
+            inner.delivered_again.push(id);
+        }
+        is_known
     }
 
     /// Registers a runner as if it had been there for long; its id.

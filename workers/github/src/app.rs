@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 use stoker_core::boot::Registration;
 use stoker_core::ports::{
-    Clock, GitHub, GitHubError, GitHubFault, InstalledAccount, JobLookup, LiveJobs,
+    Clock, Deliveries, GitHub, GitHubError, GitHubFault, InstalledAccount, JobLookup, LiveJobs,
     RegisteredRunner, RegistrationTarget, Removed, RunnerSpec,
 };
 use stoker_core::situation::ScopeName;
@@ -247,6 +247,16 @@ impl GitHub for App {
         let asking = Asking::to_remove(&target.scope, id);
         removed(self.answered(target, &asking).await.map(drop))
             .map_err(|error| error.during(format!("remove the runner {id} of {}", target.scope)))
+    }
+
+    async fn deliveries(&self, cursor: Option<&str>) -> Result<Deliveries, GitHubError> {
+        let listed = self.installations.deliveries(cursor).await;
+        listed.map_err(|error| error.during("list the deliveries of the App's webhook"))
+    }
+
+    async fn deliver_again(&self, delivery: u64) -> Result<(), GitHubError> {
+        let asked = self.installations.deliver_again(delivery).await;
+        asked.map_err(|error| error.during(format!("deliver the webhook {delivery} again")))
     }
 
     fn page(&self, scope: &ScopeName) -> String {

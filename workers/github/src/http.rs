@@ -108,11 +108,6 @@ impl Http {
         })
     }
 
-    /// Asks, and reads the answer.
-    pub(crate) async fn ask<T: DeserializeOwned>(&self, ask: &Ask<'_>) -> Result<T, Error> {
-        read(self.answered(ask).await?).await
-    }
-
     /// Asks. At most two attempts: the second where the first did nothing, or may be repeated.
     pub(crate) async fn answered(&self, ask: &Ask<'_>) -> Result<Response, Error> {
         let error = match self.attempt(ask).await {

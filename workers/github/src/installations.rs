@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared};
-use reqwest::{Method, Url};
+use reqwest::{Method, Response, Url};
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -19,7 +19,7 @@ use time::format_description::well_known::Rfc3339;
 use crate::credentials::KeyRing;
 use crate::endpoints::Endpoints;
 use crate::error::{Error, Purpose};
-use crate::http::{Ask, Http, Repeat};
+use crate::http::{self, Ask, Http, Repeat};
 use crate::pages::{MOST_PAGES, PAGE};
 
 /// A token is used until so long before its end, in seconds: an act that has it takes less.
@@ -272,13 +272,23 @@ impl Installations {
         }
     }
 
-    /// Asks as the App itself. A key that GitHub refuses is read again once: it may have been rotated.
+    /// Asks as the App itself, and reads the answer.
     async fn as_app<T: DeserializeOwned>(
         &self,
         method: Method,
         url: Url,
         purpose: Purpose,
     ) -> Result<T, Error> {
+        http::read(self.answer_to_app(method, url, purpose).await?).await
+    }
+
+    /// Asks as the App itself. A key that GitHub refuses is read again once: it may have been rotated.
+    pub(crate) async fn answer_to_app(
+        &self,
+        method: Method,
+        url: Url,
+        purpose: Purpose,
+    ) -> Result<Response, Error> {
         let mut key = self.keys.key().await?;
         let mut again = true;
         loop {
@@ -287,7 +297,7 @@ impl Installations {
                 .map_err(|error| Error::NoKey(error.into()))?;
             let answer = self
                 .http
-                .ask(&Ask {
+                .answered(&Ask {
                     method: method.clone(),
                     url: url.clone(),
                     body: None,

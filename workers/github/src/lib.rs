@@ -15,7 +15,8 @@
 
 pub mod app;
 pub mod credentials;
-pub mod endpoints;
+mod deliveries;
+mod endpoints;
 pub mod error;
 mod groups;
 mod http;

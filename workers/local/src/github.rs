@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use stoker_core::boot::Registration;
 use stoker_core::limits::RunnerMode;
 use stoker_core::ports::{
-    GitHub, GitHubError, InstalledAccount, JobLookup, LiveJobs, RegisteredRunner,
+    Deliveries, GitHub, GitHubError, InstalledAccount, JobLookup, LiveJobs, RegisteredRunner,
     RegistrationTarget, Removed, RunnerSpec,
 };
 use stoker_core::runner::RunnerPhase;
@@ -180,6 +180,14 @@ impl GitHub for SimulatedGitHub {
         }
         runners.all.remove(&key);
         Ok(Removed::Removed)
+    }
+
+    async fn deliveries(&self, _: Option<&str>) -> Result<Deliveries, GitHubError> {
+        Ok(Deliveries::default())
+    }
+
+    async fn deliver_again(&self, _: u64) -> Result<(), GitHubError> {
+        Ok(())
     }
 
     fn page(&self, scope: &ScopeName) -> String {

@@ -17,9 +17,9 @@ use stoker_core::plan::{
     Basis, DecidedBy, Deferral, Fate, Launch, Plan, PolicyLevel, Proposal, ScaleDownPlan, Verdict,
 };
 use stoker_core::ports::{
-    Clock, ConfigurationError, Configurations, Fleet, FleetError, GitHub, GitHubError, GitHubFault,
-    InstalledAccount, JobLookup, LedgerError, LiveJobs, Ours, RegisteredRunner, RegistrationTarget,
-    Removed, Reporter, RunnerSpec, ScaleDownDecider, ScaleUpDecider,
+    Clock, ConfigurationError, Configurations, Deliveries, Fleet, FleetError, GitHub, GitHubError,
+    GitHubFault, InstalledAccount, JobLookup, LedgerError, LiveJobs, Ours, RegisteredRunner,
+    RegistrationTarget, Removed, Reporter, RunnerSpec, ScaleDownDecider, ScaleUpDecider,
 };
 use stoker_core::situation::{PhaseFacts, ScopeName, Situation};
 use stoker_core::time::Timestamp;
@@ -348,6 +348,26 @@ impl GitHub for Ports {
             Some(false) => Removed::Busy,
             Some(true) => Removed::Removed,
         })
+    }
+
+    async fn deliveries(&self, cursor: Option<&str>) -> Result<Deliveries, GitHubError> {
+        if self.meets("list the deliveries").await != Meets::Nothing {
+            return Err(github("list the deliveries", GitHubFault::Unknown));
+        }
+        let before = cursor.and_then(|cursor| cursor.parse().ok());
+        Ok(self.world().deliveries(before.unwrap_or(u64::MAX)))
+    }
+
+    async fn deliver_again(&self, delivery: u64) -> Result<(), GitHubError> {
+        let meets = self.meets("deliver again").await;
+        if meets == Meets::Before {
+            return Err(github("deliver again", GitHubFault::Unknown));
+        }
+        self.world().deliver_again(delivery);
+        if meets == Meets::After {
+            return Err(github("deliver again", GitHubFault::Unknown));
+        }
+        Ok(())
     }
 
     fn page(&self, scope: &ScopeName) -> String {

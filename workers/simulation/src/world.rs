@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use stoker_batch::event::{Attributes, Record};
 use stoker_core::contract::Fixtures;
 use stoker_core::ids::{InstanceId, JobKey, ScopeKey};
-use stoker_core::ports::{ActRequest, LiveJobs};
+use stoker_core::ports::{ActRequest, Deliveries, Delivery, LiveJobs};
 use stoker_core::runner::RunnerNews;
 use stoker_core::time::Timestamp;
 use stoker_intake::{Action, EventKind, JobEvent};
@@ -22,6 +22,9 @@ const TOLD_KEPT: usize = 4_000;
 
 /// For how long SQS swallows a repeated request to act, in seconds.
 const DEDUPLICATED: u64 = 300;
+
+/// How many deliveries GitHub puts on a page.
+const PAGE: usize = 10;
 
 /// When a message comes again that nobody has said anything about, in seconds.
 const VISIBLE_AFTER: u64 = 60;
@@ -105,8 +108,10 @@ pub(crate) struct World {
     pub(crate) queue: Vec<Queued>,
     /// What was put aside.
     pub(crate) dead: Vec<Message>,
-    /// Webhooks that never came.
-    lost: Vec<JobEvent>,
+    /// Webhooks that GitHub has sent: each attempt, whether it came, and the event.
+    attempts: Vec<(Delivery, JobEvent)>,
+    /// Webhooks that GitHub has never sent.
+    unsent: Vec<JobEvent>,
     sent: u64,
     requests: BTreeMap<(ScopeKey, String), Timestamp>,
     pub(crate) fixtures: Fixtures,
@@ -132,7 +137,8 @@ impl World {
             outside: Outside::default(),
             queue: Vec::new(),
             dead: Vec::new(),
-            lost: Vec::new(),
+            attempts: Vec::new(),
+            unsent: Vec::new(),
             sent: 0,
             requests: BTreeMap::new(),
             fixtures,
@@ -381,22 +387,65 @@ impl World {
         }
     }
 
-    /// What was put aside comes again, and so do the webhooks that never came.
+    /// What was put aside comes again.
     pub(crate) fn redrive(&mut self) {
         for message in std::mem::take(&mut self.dead) {
             self.send(message, 0);
         }
-        for event in std::mem::take(&mut self.lost) {
-            self.deliver(&event);
+    }
+
+    /// A page of the deliveries before that one, newest first.
+    pub(crate) fn deliveries(&self, before: u64) -> Deliveries {
+        let all = self.attempts.iter().rev();
+        let mut all = all.filter(|(one, _)| one.id < before).peekable();
+        let deliveries: Vec<Delivery> = all
+            .by_ref()
+            .take(PAGE)
+            .map(|(one, _)| one.clone())
+            .collect();
+        let last = deliveries.last().map(|one| one.id.to_string());
+        Deliveries {
+            next: last.filter(|_| all.peek().is_some()),
+            deliveries,
+        }
+    }
+
+    /// GitHub sends a webhook once more.
+    pub(crate) fn deliver_again(&mut self, delivery: u64) {
+        let mut all = self.attempts.iter();
+        if let Some((_, event)) = all.find(|(one, _)| one.id == delivery) {
+            let event = event.clone();
+            self.attempt(&event);
         }
     }
 
     /// A webhook: late, twice, or not at all, as it is drawn.
     fn deliver(&mut self, event: &JobEvent) {
-        if self.disorder && self.draw.one_in(15) {
+        if self.disorder && self.draw.one_in(40) {
+            let (job, action) = (event.check_run_id, event.action);
+            self.tell(format!("  the webhook of {job} ({action:?}) is never sent"));
+            self.unsent.push(event.clone());
+            return;
+        }
+        self.attempt(event);
+    }
+
+    /// GitHub sends a webhook: whether it comes is drawn.
+    fn attempt(&mut self, event: &JobEvent) {
+        let comes = !self.disorder || !self.draw.one_in(15);
+        self.sent += 1;
+        let delivery = Delivery {
+            id: self.sent,
+            guid: event.delivery.clone(),
+            at: self.now,
+            status: if comes { 202 } else { 502 },
+            event: event.event.as_str().to_owned(),
+            action: Some(event.action.as_str().to_owned()),
+        };
+        self.attempts.push((delivery, event.clone()));
+        if !comes {
             let (job, action) = (event.check_run_id, event.action);
             self.tell(format!("  the webhook of {job} ({action:?}) is lost"));
-            self.lost.push(event.clone());
             return;
         }
         let copies = if self.disorder && self.draw.one_in(10) {

@@ -11,9 +11,9 @@ use stoker_core::boot::{InstanceConfiguration, Registration};
 use stoker_core::ids::{InstanceId, IntentId};
 use stoker_core::intent::{Instance, Intent, Launched};
 use stoker_core::ports::{
-    Clock as _, ConfigurationError, Configurations, Fleet, FleetError, GitHub, GitHubError,
-    GitHubFault, InstalledAccount, JobLookup, LiveJobs, Ours, RegisteredRunner, RegistrationTarget,
-    Removed, RunnerSpec,
+    Clock as _, ConfigurationError, Configurations, Deliveries, Fleet, FleetError, GitHub,
+    GitHubError, GitHubFault, InstalledAccount, JobLookup, LiveJobs, Ours, RegisteredRunner,
+    RegistrationTarget, Removed, RunnerSpec,
 };
 use stoker_core::situation::ScopeName;
 use stoker_core::time::Timestamp;
@@ -226,6 +226,14 @@ impl GitHub for Services {
             .registered
             .retain(|_, known| *known != id);
         Ok(Removed::Removed)
+    }
+
+    async fn deliveries(&self, _: Option<&str>) -> Result<Deliveries, GitHubError> {
+        Ok(Deliveries::default())
+    }
+
+    async fn deliver_again(&self, _: u64) -> Result<(), GitHubError> {
+        Ok(())
     }
 
     fn page(&self, scope: &ScopeName) -> String {

@@ -1,7 +1,7 @@
 //! GitHub, as far as scaling needs it.
 
 use async_trait::async_trait;
-use stoker_intake::{InstallationId, JobEvent, JobId};
+use stoker_intake::{DeliveryId, InstallationId, JobEvent, JobId};
 use thiserror::Error;
 
 use crate::boot::Registration;
@@ -130,6 +130,53 @@ pub struct LiveJobs {
     pub problems: Vec<String>,
 }
 
+/// One attempt of GitHub's to deliver a webhook of the App.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    /// GitHub's id of the attempt: greater for later ones.
+    pub id: u64,
+    /// The webhook's, the same for all attempts.
+    pub guid: DeliveryId,
+    /// When.
+    pub at: Timestamp,
+    /// What was answered, as an HTTP status; 0: nothing.
+    pub status: u16,
+    /// The event, such as `workflow_job`.
+    pub event: String,
+    /// Its action, such as `queued`.
+    pub action: Option<String>,
+}
+
+impl Delivery {
+    /// Whether it was accepted.
+    pub fn is_accepted(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// Whether it told of a job that waits for a runner.
+    pub fn is_work(&self) -> bool {
+        let action = self.action.as_deref().unwrap_or_default();
+        matches!(
+            (self.event.as_str(), action),
+            ("workflow_job", "queued") | ("check_run", "created")
+        )
+    }
+
+    /// Whether it told of a job at all.
+    pub fn is_of_a_job(&self) -> bool {
+        matches!(self.event.as_str(), "workflow_job" | "check_run")
+    }
+}
+
+/// A page of deliveries, newest first.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Deliveries {
+    /// They.
+    pub deliveries: Vec<Delivery>,
+    /// By which the next page is asked for; none: there is none.
+    pub next: Option<String>,
+}
+
 /// GitHub, as far as scaling needs it.
 #[async_trait]
 pub trait GitHub: Send + Sync {
@@ -174,6 +221,12 @@ pub trait GitHub: Send + Sync {
 
     /// Removes a runner, unless it runs a job.
     async fn remove(&self, target: &RegistrationTarget, id: u64) -> Result<Removed, GitHubError>;
+
+    /// The deliveries of the App's webhook in the last three days, newest first, page by page.
+    async fn deliveries(&self, cursor: Option<&str>) -> Result<Deliveries, GitHubError>;
+
+    /// Has a webhook delivered once more, by the id of an attempt.
+    async fn deliver_again(&self, delivery: u64) -> Result<(), GitHubError>;
 
     /// The page of the organisation or repository, where its runners register
     /// (`https://github.com/acme`).

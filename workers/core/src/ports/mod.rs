@@ -24,8 +24,8 @@ mod policies;
 pub use acts::{ActQueue, ActQueueError, ActRequest, LONGEST_REMINDER};
 pub use fleet::{Ours, OwnInstance, UnreadableInstance};
 pub use github::{
-    GitHub, GitHubError, GitHubFault, InstalledAccount, JobLookup, LiveJobs, RegisteredRunner,
-    RegistrationTarget, Removed, RunnerSpec,
+    Deliveries, Delivery, GitHub, GitHubError, GitHubFault, InstalledAccount, JobLookup, LiveJobs,
+    RegisteredRunner, RegistrationTarget, Removed, RunnerSpec,
 };
 pub use ledger::{
     BOOKED_AT_ONCE, DecidedScope, Due, Ledger, LedgerError, ScopeSeen, ScopeState, Settlement,

@@ -7,6 +7,7 @@
 mod launching;
 mod left;
 mod rebuild;
+mod retiring;
 mod world;
 
 use stoker_core::control::{Acted, Folded};

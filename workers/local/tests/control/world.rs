@@ -6,14 +6,15 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use stoker_core::budget::Rates;
 use stoker_core::class::{Capacity, Classes};
 use stoker_core::contract::Fixtures;
-use stoker_core::control::{Acted, Control, Ports};
+use stoker_core::control::{Acted, Control, Ports, ScaledDown};
+use stoker_core::happening::Happening;
 use stoker_core::ids::{
     Deployment, InstanceId, IntentId, JobKey, PolicyGeneration, RunnerNames, ScopeKey,
 };
 use stoker_core::intent::{Instance, Intent};
 use stoker_core::limits::{BOOT_TIME, Guards, JOBS_SHOWN, Operation, RunnerLevel, RunnerMode};
 use stoker_core::ports::{
-    ActRequest, Clock as _, GitHubFault, InstalledAccount, Ledger, LiveJobs, Ours,
+    ActRequest, Clock as _, Delivery, GitHubFault, InstalledAccount, Ledger, LiveJobs, Ours,
     RegisteredRunner, ScopeState,
 };
 use stoker_core::situation::Trigger;
@@ -43,6 +44,8 @@ pub(crate) struct FleetState {
     /// How many configurations are written before EC2 answers to a launch of on-demand instances.
     pub(crate) waits_for: usize,
     pub(crate) terminated: BTreeSet<InstanceId>,
+    /// It terminates nothing.
+    pub(crate) refuses_to_terminate: bool,
     /// What EC2 shows besides what was launched here.
     pub(crate) others: Ours,
     /// It does not say which instances there are.
@@ -66,6 +69,18 @@ pub(crate) struct GitHubState {
     pub(crate) live: LiveJobs,
     /// It lists neither runners nor jobs.
     pub(crate) lists_nothing: bool,
+    /// It does not let the App at anything any more.
+    pub(crate) closed: bool,
+    /// Each runner takes a job in the moment in which it is to be removed.
+    pub(crate) gives_jobs_at_removal: bool,
+    /// It answers to a removal that it knows no such runner.
+    pub(crate) knows_no_removal: bool,
+    /// What it has sent to the webhook, newest first.
+    pub(crate) deliveries: Vec<Delivery>,
+    /// Of which attempts another one was asked for.
+    pub(crate) delivered_again: Vec<u64>,
+    /// How often it was asked to remove one.
+    pub(crate) removals: usize,
     /// Where the App is installed.
     pub(crate) accounts: Vec<InstalledAccount>,
     /// How often jobs were listed.
@@ -101,6 +116,8 @@ struct Outside {
     jobs_are_contended: Mutex<bool>,
     /// Of which the deciding policy is.
     generation: Mutex<Option<PolicyGeneration>>,
+    /// What happened.
+    told: Mutex<Vec<Happening>>,
     /// What the policy was told that its scope has seen, each time.
     generations_seen: Mutex<Vec<PolicyGeneration>>,
 }
@@ -234,6 +251,24 @@ impl World {
 
     pub(crate) async fn state(&self) -> ScopeState {
         self.ledger.scope(self.scope()).await.unwrap()
+    }
+
+    /// Looks for runners that nobody needs, as the schedule does.
+    pub(crate) async fn scale_down(&self) -> ScaledDown {
+        let until = Timestamp(self.now().0 + 20);
+        self.control.scale_down(until).await.unwrap()
+    }
+
+    /// What happened since this was asked last.
+    pub(crate) fn told(&self) -> Vec<Happening> {
+        std::mem::take(&mut self.outside.told.lock().unwrap())
+    }
+
+    /// GitHub's words of all runners of ours: whether they are connected, and whether they have a job.
+    pub(crate) fn runners_are(&self, online: bool, busy: bool) {
+        for runner in &mut self.github().registered {
+            (runner.online, runner.busy) = (online, busy);
+        }
     }
 
     pub(crate) fn now(&self) -> Timestamp {

@@ -16,10 +16,10 @@ use stoker_core::plan::{
 };
 use stoker_core::ports::{
     ActQueue, ActQueueError, ActRequest, Clock, ConfigurationError, Configurations, DecidedScope,
-    Due, Fleet, FleetError, GitHub, GitHubError, GitHubFault, InstalledAccount, JobLookup, Ledger,
-    LedgerError, LiveJobs, Ours, OwnInstance, RegisteredRunner, RegistrationTarget, Removed,
-    Reporter, RunnerSpec, ScaleDownDecider, ScaleUpDecider, ScopeState, Settlement, Shared,
-    SharedItem, Timer,
+    Deliveries, Due, Fleet, FleetError, GitHub, GitHubError, GitHubFault, InstalledAccount,
+    JobLookup, Ledger, LedgerError, LiveJobs, Ours, OwnInstance, RegisteredRunner,
+    RegistrationTarget, Removed, Reporter, RunnerSpec, ScaleDownDecider, ScaleUpDecider,
+    ScopeState, Settlement, Shared, SharedItem, Timer,
 };
 use stoker_core::runner::Runner;
 use stoker_core::situation::{PhaseFacts, ScopeName, Situation};
@@ -159,11 +159,14 @@ impl Fleet for Outside {
     }
 
     async fn terminate(&self, instances: &[InstanceId]) -> Result<(), FleetError> {
-        self.fleet
-            .lock()
-            .unwrap()
-            .terminated
-            .extend(instances.iter().cloned());
+        let mut fleet = self.fleet.lock().unwrap();
+        if fleet.refuses_to_terminate {
+            return Err(FleetError {
+                what: "terminate".to_owned(),
+                problem: "no answer".to_owned(),
+            });
+        }
+        fleet.terminated.extend(instances.iter().cloned());
         Ok(())
     }
 }
@@ -239,6 +242,14 @@ impl GitHub for Outside {
 
     async fn runners(&self, _: &RegistrationTarget) -> Result<Vec<RegisteredRunner>, GitHubError> {
         let github = self.github.lock().unwrap();
+        if github.closed {
+            return Err(GitHubError {
+                what: "list the runners".to_owned(),
+                problem: "the App is not installed there".to_owned(),
+                request: None,
+                fault: GitHubFault::Closed,
+            });
+        }
         if github.lists_nothing {
             return Err(no_list("list the runners"));
         }
@@ -264,14 +275,40 @@ impl GitHub for Outside {
 
     async fn remove(&self, _: &RegistrationTarget, id: u64) -> Result<Removed, GitHubError> {
         let mut github = self.github.lock().unwrap();
+        github.removals += 1;
+        if github.knows_no_removal {
+            return Ok(Removed::Unknown);
+        }
         let Some(place) = github.registered.iter().position(|one| one.id == id) else {
             return Ok(Removed::Unknown);
         };
+        if github.gives_jobs_at_removal {
+            github.registered[place].busy = true;
+        }
         if github.registered[place].busy {
             return Ok(Removed::Busy);
         }
         github.registered.remove(place);
         Ok(Removed::Removed)
+    }
+
+    /// Two on a page.
+    async fn deliveries(&self, cursor: Option<&str>) -> Result<Deliveries, GitHubError> {
+        let github = self.github.lock().unwrap();
+        if github.lists_nothing {
+            return Err(no_list("list the deliveries"));
+        }
+        let start: usize = cursor.map_or(0, |place| place.parse().unwrap());
+        let all = &github.deliveries;
+        Ok(Deliveries {
+            deliveries: all.iter().skip(start).take(2).cloned().collect(),
+            next: (all.len() > start + 2).then(|| (start + 2).to_string()),
+        })
+    }
+
+    async fn deliver_again(&self, delivery: u64) -> Result<(), GitHubError> {
+        self.github.lock().unwrap().delivered_again.push(delivery);
+        Ok(())
     }
 
     fn page(&self, scope: &ScopeName) -> String {
@@ -406,11 +443,13 @@ impl Ledger for ContendedLedger {
     }
 }
 
-/// Tells nobody. What happens in one second would be one record.
+/// Tells the test alone. What happens in one second would be one record.
 pub(super) struct Silent(pub(super) Arc<Outside>);
 
 impl Reporter for Silent {
-    fn report(&self, _: Timestamp, _: &Happening) {}
+    fn report(&self, _: Timestamp, happening: &Happening) {
+        self.0.told.lock().unwrap().push(happening.clone());
+    }
 
     fn record(&self) -> Option<RecordName> {
         Some(RecordName::new(self.0.now(), 0))
