@@ -100,6 +100,20 @@ pub enum Happening {
         /// What was wrong with it.
         reason: String,
     },
+    /// Webhooks that failed are to be delivered again.
+    Redelivered {
+        /// How many.
+        webhooks: usize,
+        /// How many more have to wait for their turn.
+        left: usize,
+    },
+    /// Jobs were found of which no webhook had told.
+    FoundJobs {
+        /// `owner/repository`.
+        repository: String,
+        /// How many.
+        jobs: usize,
+    },
     /// GitHub does not let the App at a scope any more: nothing is launched for its jobs, and they are let go.
     ScopeClosed {
         /// Which.

@@ -358,6 +358,20 @@ impl GitHub for Ports {
         Ok(self.world().deliveries(before.unwrap_or(u64::MAX)))
     }
 
+    async fn active_repositories(
+        &self,
+        account: &InstalledAccount,
+        _: Timestamp,
+    ) -> Result<Vec<ScopeName>, GitHubError> {
+        if self.meets("list the repositories").await != Meets::Nothing {
+            return Err(github("list the repositories", GitHubFault::Unknown));
+        }
+        Ok(vec![ScopeName {
+            owner: account.login.to_lowercase(),
+            repository: Some("all-of-them".to_owned()),
+        }])
+    }
+
     async fn deliver_again(&self, delivery: u64) -> Result<(), GitHubError> {
         let meets = self.meets("deliver again").await;
         if meets == Meets::Before {

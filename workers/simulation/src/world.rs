@@ -415,7 +415,7 @@ impl World {
         let mut all = self.attempts.iter();
         if let Some((_, event)) = all.find(|(one, _)| one.id == delivery) {
             let event = event.clone();
-            self.attempt(&event);
+            self.attempt(&event, true);
         }
     }
 
@@ -427,17 +427,18 @@ impl World {
             self.unsent.push(event.clone());
             return;
         }
-        self.attempt(event);
+        self.attempt(event, false);
     }
 
     /// GitHub sends a webhook: whether it comes is drawn.
-    fn attempt(&mut self, event: &JobEvent) {
+    fn attempt(&mut self, event: &JobEvent, redelivery: bool) {
         let comes = !self.disorder || !self.draw.one_in(15);
         self.sent += 1;
         let delivery = Delivery {
             id: self.sent,
             guid: event.delivery.clone(),
             at: self.now,
+            redelivery,
             status: if comes { 202 } else { 502 },
             event: event.event.as_str().to_owned(),
             action: Some(event.action.as_str().to_owned()),
