@@ -97,6 +97,11 @@ pub(super) fn of_happening(memory: &mut Memory, happening: &Happening) -> Option
             "put aside",
             format!("message {message}: {problem}"),
         ),
+        Happening::Redriven { messages, .. } => said(
+            Tone::Held,
+            "once more",
+            format!("{messages} messages that were put aside are handled again"),
+        ),
         Happening::Folded {
             scope,
             job,

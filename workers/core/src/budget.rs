@@ -211,7 +211,7 @@ impl Budget {
         self.removals.roll(SLICE, now);
         let count = wanted.min(self.removals_left(limit, now));
         let points = count.saturating_mul(POINTS_A_WRITE);
-        self.points.spend(points, 1, now);
+        self.points.spend(points, 1, made_by(now));
         self.removals.spend(points, 1, now);
         count
     }
@@ -232,7 +232,7 @@ impl Budget {
         let left = left.min(self.points.left(limit, MINUTE, now));
         let count = wanted.min(left / POINTS_A_WRITE);
         let points = count.saturating_mul(POINTS_A_WRITE);
-        self.points.spend(points, 1, now);
+        self.points.spend(points, 1, made_by(now));
         self.redeliveries.spend(points, 1, now);
         count
     }
@@ -307,6 +307,11 @@ impl Budget {
     pub fn close(&mut self, until: Timestamp) {
         self.closed_until = self.closed_until.max(until);
     }
+}
+
+/// When what is asked for at once has been asked for: it may be late in that second, or early in the next.
+fn made_by(now: Timestamp) -> Timestamp {
+    Timestamp(now.0 + 1)
 }
 
 /// When what is reserved now may be asked for at the latest.

@@ -29,6 +29,13 @@ pub enum Happening {
         /// What is wrong with it.
         problem: String,
     },
+    /// Messages that were put aside are handled once more.
+    Redriven {
+        /// How many.
+        messages: usize,
+        /// How many stay aside.
+        left: usize,
+    },
     /// An event told something new of a job.
     Folded {
         /// The webhook delivery.

@@ -37,9 +37,6 @@ const SCALED_DOWN_EVERY: u64 = 120;
 /// to be waited for twice, each time for the boot time and the time after which a launch is given up.
 const SETTLES_IN: u64 = 3 * 3_600;
 
-/// For how long, in seconds, processes are still about that have met what failed: none lives longer.
-const FAILS_STILL: u64 = 600;
-
 /// After how many steps without an end a settled world is one that goes round in circles.
 const MOST_STEPS: u64 = 3_000_000;
 
@@ -217,14 +214,9 @@ impl History {
             let now = world.now.0;
             world.tell(format!("{now} nothing fails any more"));
         }
-        let calm = self.ports.world().now.0;
-        let end = calm + SETTLES_IN;
+        let end = self.ports.world().now.0 + SETTLES_IN;
         let mut steps = 0;
         while self.ports.world().now.0 < end {
-            if self.ports.world().now.0 < calm + FAILS_STILL {
-                // Whoever runs it puts what was put aside back, and GitHub is asked for what never came.
-                self.ports.world().redrive();
-            }
             self.settles();
             self.check()?;
             steps += 1;

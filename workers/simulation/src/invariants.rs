@@ -74,7 +74,8 @@ impl History {
         if let Some(name) = world.outside.registered_without_instance() {
             return Err(format!("{name} is registered and has no instance"));
         }
-        if let Some(message) = world.dead.first() {
+        let mut dead = world.dead.iter();
+        if let Some((message, _)) = dead.find(|(_, is_redriven)| !is_redriven) {
             return Err(format!("{message:?} is put aside in the end"));
         }
         let text = format!("{:?} {:?}", world.books.jobs, world.books.runners);
