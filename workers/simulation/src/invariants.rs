@@ -3,7 +3,7 @@
 use stoker_core::job::JobPhase;
 use stoker_core::runner::Runner;
 
-use crate::history::{DEPLOYMENT_MAXIMUM, History, SCOPE_MAXIMUM, SCOPES};
+use crate::history::{DEPLOYMENT_MAXIMUM, History, POINTS_A_MINUTE, SCOPE_MAXIMUM, SCOPES};
 use crate::outside::{Stands, Work};
 
 impl History {
@@ -58,6 +58,12 @@ impl History {
             if is_gone && is_known {
                 return Err(format!("runner {id} of {} is a ghost", machine.scope));
             }
+        }
+        let most = world.outside.most_spent;
+        if most > POINTS_A_MINUTE {
+            return Err(format!(
+                "GitHub was asked for {most} points of writes in a minute"
+            ));
         }
         for scope in 1..=SCOPES {
             let scope = world.fixtures.scope(scope);
