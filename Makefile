@@ -77,6 +77,8 @@ no-compiler:
 	tree=$$($(CARGO) tree --locked -p stoker-scale-up -p stoker-scale-down -e normal --prefix none)
 	grep -q '^wasmtime v' <<<"$$tree"
 	if grep -E '^(cranelift-codegen|regalloc2|winch-codegen|wasmtime-internal-(cranelift|winch)) ' <<<"$$tree"; then exit 1; fi
+	$(say) "stoker can be built by itself, as the demo builds it"
+	$(CARGO) tree --locked -p stoker-cli -e features -i stoker-lambda --prefix none | grep -q '^stoker-lambda feature "policies"'
 
 setup:
 	$(say) "set-up"

@@ -207,6 +207,8 @@ impl State {
             writing.happened(at, &launched(n, &runner));
             let configured = Happening::Configured {
                 instance: runner.instance.clone(),
+                intent: runner.intent.clone(),
+                scope: runner.scope,
                 runner: runner.name.clone(),
             };
             writing.happened(at, &configured);
@@ -339,12 +341,14 @@ fn folded(n: u64, action: Action, phase: JobPhase) -> Happening {
         repository: repository(n),
         name: "build and test (ubuntu)".to_owned(),
         phase,
+        waited: None,
     }
 }
 
 fn launched(n: u64, runner: &Runner) -> Happening {
     Happening::Launched {
         intent: intent(n),
+        decision: DecisionId(format!("{n:032x}")),
         scope: runner.scope,
         class: runner.class.clone(),
         capacity: runner.capacity,

@@ -122,7 +122,7 @@ pub(super) fn of_happening(memory: &mut Memory, happening: &Happening) -> Option
             }
             said(Tone::Plain, "ledger", now)
         }
-        Happening::NothingNew { delivery, job } => {
+        Happening::NothingNew { delivery, job, .. } => {
             let job = name(memory, *job);
             let delivery = short(delivery.as_str());
             said(
@@ -140,6 +140,7 @@ pub(super) fn of_happening(memory: &mut Memory, happening: &Happening) -> Option
             job,
             answer,
             demand,
+            ..
         } => said(
             if *demand { Tone::Plain } else { Tone::Held },
             "verified",
@@ -153,6 +154,7 @@ pub(super) fn of_happening(memory: &mut Memory, happening: &Happening) -> Option
         Happening::TakenAway {
             instance, reason, ..
         } => said(Tone::Plain, "cleaned", format!("{instance}: {reason}")),
+        Happening::Ticked(_) => return None,
         Happening::Redelivered { webhooks, left } => said(
             Tone::Held,
             "asked for",
@@ -189,12 +191,16 @@ pub(super) fn of_happening(memory: &mut Memory, happening: &Happening) -> Option
             refusals,
         ),
         Happening::LaunchUnsettled { problem, .. } => said(Tone::Bad, "unsettled", problem.clone()),
-        Happening::Configured { instance, runner } => said(
+        Happening::Configured {
+            instance, runner, ..
+        } => said(
             Tone::Plain,
             "configured",
             format!("{instance} may register as {runner}; it reads that once, when it has booted"),
         ),
-        Happening::ConfigurationFailed { instance, problem } => said(
+        Happening::ConfigurationFailed {
+            instance, problem, ..
+        } => said(
             Tone::Bad,
             "failed",
             format!("{instance} got no configuration and is terminated: {problem}"),

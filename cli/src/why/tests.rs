@@ -3,7 +3,7 @@ mod kept;
 use stoker_core::class::Capacity;
 use stoker_core::guardrails::{Edit, Rule};
 use stoker_core::happening::{DecidedDeferral, DecidedLaunch, Decision, Happening};
-use stoker_core::ids::{ArtifactDigest, ClassName};
+use stoker_core::ids::{ArtifactDigest, ClassName, IntentId, ScopeKey};
 use stoker_core::intent::Refusal;
 use stoker_core::job::JobPhase;
 use stoker_core::journal::{RecordName, Story};
@@ -27,6 +27,8 @@ async fn a_story_is_told_from_the_webhook_to_the_end_of_the_runner() {
         5,
         &Happening::Configured {
             instance: instance(1).parse().unwrap(),
+            intent: IntentId("i".to_owned()),
+            scope: ScopeKey::Organization(4.into()),
             runner: "stoker-1".to_owned(),
         },
     );

@@ -9,7 +9,7 @@ use serde::Serialize;
 use stoker_intake::{Action, DeliveryId, EventKind};
 
 use crate::class::Capacity;
-use crate::control::Rebuilt;
+use crate::control::{Rebuilt, Ticked};
 use crate::guardrails::{Edit, Kept, Rule};
 use crate::ids::{ClassName, DecisionId, InstanceId, IntentId, JobKey, ScopeKey};
 use crate::intent::{Instance, Refusal};
@@ -54,11 +54,16 @@ pub enum Happening {
         name: String,
         /// How far the job has come.
         phase: JobPhase,
+        /// How long it had waited, in seconds, if it has just been taken.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        waited: Option<u32>,
     },
     /// An event told nothing new: a redelivery, or older than what is known.
     NothingNew {
         /// The webhook delivery.
         delivery: DeliveryId,
+        /// The scope that it belongs to.
+        scope: ScopeKey,
         /// The job.
         job: JobKey,
     },
@@ -73,6 +78,8 @@ pub enum Happening {
     },
     /// GitHub was asked whether a job waits.
     Verified {
+        /// The scope that it belongs to.
+        scope: ScopeKey,
         /// The job.
         job: JobKey,
         /// What GitHub said.
@@ -107,6 +114,8 @@ pub enum Happening {
         /// What was wrong with it.
         reason: String,
     },
+    /// The schedule's minute: what is due was asked for, and what nobody told was looked for.
+    Ticked(Ticked),
     /// Webhooks that failed are to be delivered again.
     Redelivered {
         /// How many.
@@ -138,6 +147,8 @@ pub enum Happening {
     Launched {
         /// The launch.
         intent: IntentId,
+        /// The decision that it comes from.
+        decision: DecisionId,
         /// For whom.
         scope: ScopeKey,
         /// The class.
@@ -155,6 +166,8 @@ pub enum Happening {
     LaunchUnsettled {
         /// The launch.
         intent: IntentId,
+        /// The decision that it comes from.
+        decision: DecisionId,
         /// For whom.
         scope: ScopeKey,
         /// What happened.
@@ -164,6 +177,10 @@ pub enum Happening {
     Configured {
         /// The instance.
         instance: InstanceId,
+        /// The launch that it came from.
+        intent: IntentId,
+        /// For whom it is counted.
+        scope: ScopeKey,
         /// Its runner.
         runner: String,
     },
@@ -171,6 +188,10 @@ pub enum Happening {
     ConfigurationFailed {
         /// The instance.
         instance: InstanceId,
+        /// The launch that it came from.
+        intent: IntentId,
+        /// For whom it was counted.
+        scope: ScopeKey,
         /// What happened.
         problem: String,
     },

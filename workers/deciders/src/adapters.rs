@@ -21,6 +21,7 @@ use stoker_policy::PolicyHost;
 use crate::record::Records;
 use crate::report::Lines;
 use crate::settings::Settings;
+use crate::timed::Timed;
 
 /// A control plane over AWS and GitHub.
 pub struct Deciding {
@@ -87,7 +88,10 @@ impl Deciding {
                     settings.act_queue_url,
                     settings.intake_queue_url,
                 )),
-                decider: Arc::new(decider),
+                decider: Arc::new(Timed {
+                    decider: Arc::new(decider),
+                    lines: lines.clone(),
+                }),
                 clock: Arc::clone(&clock),
                 timer: Arc::new(SystemClock),
                 reporter: Arc::clone(&reporter),

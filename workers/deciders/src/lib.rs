@@ -7,6 +7,7 @@ pub mod metric;
 pub mod record;
 pub mod report;
 pub mod settings;
+mod timed;
 
 pub use adapters::Deciding;
 pub use settings::Settings;

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use stoker_core::journal::{RecordName, Recorder};
 use stoker_core::ports::{Clock as _, JournalStore};
 use stoker_lambda::SystemClock;
+use stoker_lambda::metric::Measured;
 
-use crate::metric::Metric;
+use crate::metric::JOURNAL_FAILURES;
 use crate::report::{Lines, REQUEST};
 
 /// Writes the records.
@@ -36,8 +37,8 @@ impl Records {
         for writing in self.recorder.end() {
             if let Err(error) = writing.write_to(self.journal.as_ref()).await {
                 tracing::error!(problem = %error, "what happened is not in the journal");
-                self.lines
-                    .count(SystemClock.now(), Metric::JournalFailures, 1);
+                let failed = Measured::count(JOURNAL_FAILURES, 1);
+                self.lines.measure(SystemClock.now(), &failed);
             }
         }
     }

@@ -9,11 +9,12 @@ use stoker_core::ids::Deployment;
 use stoker_core::plan::Fallback;
 use stoker_core::ports::Reporter;
 use stoker_core::time::Timestamp;
+use stoker_lambda::metric::Measured;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tracing::Level;
 
-use crate::metric::Metric;
+use crate::metric::measured;
 
 tokio::task_local! {
     /// The Lambda's id of the invocation that is being handled.
@@ -44,14 +45,10 @@ impl Lines {
         }
     }
 
-    /// Raises a counter.
-    pub fn count(&self, at: Timestamp, metric: Metric, count: usize) {
+    /// Writes a number down.
+    pub fn measure(&self, at: Timestamp, measured: &Measured) {
         // Without standard output there is nobody left to tell.
-        let _told = writeln!(
-            std::io::stdout(),
-            "{}",
-            metric.line(&self.deployment, at, count)
-        );
+        let _told = writeln!(std::io::stdout(), "{}", measured.line(&self.deployment, at));
     }
 
     /// The lines for a happening.
@@ -71,8 +68,8 @@ impl Lines {
             lines.extend(serde_json::to_value(&line));
         }
         // Counters are no log lines: whoever wants fewer of those still wants to be alarmed.
-        for (metric, count) in metrics(happening) {
-            lines.push(metric.line(&self.deployment, at, count));
+        for one in measured(happening) {
+            lines.push(one.line(&self.deployment, at));
         }
         lines
     }
@@ -131,48 +128,13 @@ fn by(fallback: Option<&Fallback>) -> Level {
     }
 }
 
-fn fallbacks(fallback: Option<&Fallback>) -> Vec<(Metric, usize)> {
-    match fallback {
-        None => Vec::new(),
-        Some(fallback) if fallback.alarm => {
-            vec![(Metric::PolicyFallbacks, 1), (Metric::PolicyAlarms, 1)]
-        }
-        Some(_) => vec![(Metric::PolicyFallbacks, 1)],
-    }
-}
-
-fn metrics(happening: &Happening) -> Vec<(Metric, usize)> {
-    match happening {
-        Happening::MessagePutAside { .. } => vec![(Metric::MessagesPutAside, 1)],
-        Happening::Decided(decision) => fallbacks(decision.fallback.as_ref()),
-        Happening::DecidedRetirement(decision) => {
-            let mut metrics = fallbacks(decision.fallback.as_ref());
-            let retired = decision.retired.iter().map(|one| one.runners.len()).sum();
-            if retired > 0 {
-                metrics.push((Metric::RunnersRetired, retired));
-            }
-            metrics
-        }
-        Happening::TakenAway { .. } => vec![(Metric::RunnersTakenAway, 1)],
-        Happening::ScopeClosed { .. } => vec![(Metric::ScopesClosed, 1)],
-        Happening::Launched { instances, .. } if !instances.is_empty() => {
-            vec![(Metric::RunnersLaunched, instances.len())]
-        }
-        Happening::LaunchUnsettled { .. } => vec![(Metric::LaunchesUnsettled, 1)],
-        Happening::ConfigurationFailed { .. } => vec![(Metric::ConfigurationsFailed, 1)],
-        Happening::RunnerLost { .. } => vec![(Metric::RunnersLost, 1)],
-        Happening::Rebuilt(came) if came.runners() > 0 => {
-            vec![(Metric::RunnersRebuilt, came.runners())]
-        }
-        _ => Vec::new(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use stoker_core::control::{Rebuilt, RebuiltScope};
+    use stoker_core::happening::DecidedDeferral;
     use stoker_core::happening::Decision;
-    use stoker_core::ids::DecisionId;
+    use stoker_core::ids::{DecisionId, IntentId, JobKey};
+    use stoker_core::intent::Refusal;
     use stoker_core::plan::{DecidedBy, PolicyLevel};
 
     use super::*;
@@ -265,9 +227,76 @@ mod tests {
     }
 
     #[test]
+    fn why_jobs_wait_and_what_failed_is_counted_by_few_words_and_searched_for_by_scope() {
+        let decision = Decision {
+            id: DecisionId("d".to_owned()),
+            scope: "org-1".parse().unwrap(),
+            scope_name: "acme".to_owned(),
+            by: DecidedBy {
+                policy: "theirs".to_owned(),
+                level: PolicyLevel::Default,
+                digest: None,
+                generation: None,
+                fuel: None,
+            },
+            fallback: None,
+            pending: 2,
+            runners: 0,
+            launches: Vec::new(),
+            deferrals: vec![DecidedDeferral {
+                jobs: [2_u64, 3]
+                    .map(|number| JobKey {
+                        repository: 1.into(),
+                        check_run: number.into(),
+                    })
+                    .to_vec(),
+                unnamed_jobs: 0,
+                retry_after: None,
+                rule: None,
+                reason: "whatever words a policy has".to_owned(),
+            }],
+            edits: Vec::new(),
+            notes: Vec::new(),
+        };
+        let lines = told(&Happening::Decided(Box::new(decision)));
+        assert_eq!(lines[1]["PendingJobs"], 2);
+        assert_eq!(lines[1]["Reason"], "policy");
+        assert_eq!(lines[1]["Scope"], "org-1");
+        let lines = told(&Happening::Launched {
+            intent: IntentId("0123".to_owned()),
+            decision: DecisionId("d".to_owned()),
+            scope: "org-1".parse().unwrap(),
+            class: stoker_core::ids::ClassName("any".to_owned()),
+            capacity: stoker_core::class::Capacity::Spot,
+            wanted: 3,
+            instances: Vec::new(),
+            refusals: vec![Refusal {
+                code: "InsufficientInstanceCapacity".to_owned(),
+                message: "none left".to_owned(),
+            }],
+        });
+        assert_eq!(lines[0]["decision"], "d");
+        assert_eq!(lines[1]["Failures"], 3);
+        assert_eq!(lines[1]["Cause"], "InsufficientInstanceCapacity");
+    }
+
+    #[test]
+    fn each_minute_tells_what_is_left_of_github_s_patience() {
+        let ticked = stoker_core::control::Ticked {
+            points_left: Some(870),
+            ..Default::default()
+        };
+        let lines = told(&Happening::Ticked(ticked));
+        assert_eq!(lines[0]["happening"], "ticked");
+        assert_eq!(lines[1]["GitHubBudgetLeft"], 870);
+    }
+
+    #[test]
     fn what_is_as_it_should_be_raises_nothing() {
         let lines = told(&Happening::Configured {
             instance: "i-1".parse().unwrap(),
+            intent: IntentId("0123".to_owned()),
+            scope: "org-1".parse().unwrap(),
             runner: "stoker-ci-i-1".to_owned(),
         });
         assert_eq!(lines.len(), 1);

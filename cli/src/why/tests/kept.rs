@@ -162,6 +162,7 @@ pub(super) fn launched(wanted: u32, instances: impl IntoIterator<Item = u64>) ->
     });
     Happening::Launched {
         intent: IntentId("i".to_owned()),
+        decision: DecisionId("d".to_owned()),
         scope: ScopeKey::Organization(4.into()),
         class: ClassName("small".to_owned()),
         capacity: Capacity::Spot,
@@ -190,6 +191,7 @@ pub(super) fn folded(action: Action, phase: JobPhase) -> Happening {
         repository: "acme/app".to_owned(),
         name: "build".to_owned(),
         phase,
+        waited: None,
     }
 }
 

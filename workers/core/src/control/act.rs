@@ -131,6 +131,7 @@ impl Control {
                 Err(error) => {
                     self.report(&Happening::LaunchUnsettled {
                         intent: intent.id.clone(),
+                        decision: intent.decision.clone(),
                         scope,
                         problem: error.to_string(),
                     });

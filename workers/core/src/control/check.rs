@@ -101,6 +101,7 @@ impl Control {
                     self.leave_github_alone(until).await?;
                 }
                 self.report(&Happening::Verified {
+                    scope: known.scope,
                     job: key,
                     answer: format!("{error}; GitHub is asked again"),
                     demand: known.is_demand(),
@@ -126,6 +127,7 @@ impl Control {
             return Ok(false);
         }
         self.report(&Happening::Verified {
+            scope: known.scope,
             job: key,
             answer: words(&lookup),
             demand: job.is_demand(),

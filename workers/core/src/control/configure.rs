@@ -171,6 +171,8 @@ impl Control {
                 self.confirm_configured(marked).await?;
                 self.report(&Happening::Configured {
                     instance: runner.instance.clone(),
+                    intent: runner.intent.clone(),
+                    scope: runner.scope,
                     runner: runner.name.clone(),
                 });
                 Ok(Configured::Done)
@@ -204,6 +206,8 @@ impl Control {
     ) -> Result<(), ControlError> {
         self.report(&Happening::ConfigurationFailed {
             instance: runner.instance.clone(),
+            intent: runner.intent.clone(),
+            scope: runner.scope,
             problem,
         });
         self.let_go(target, runner, has).await

@@ -86,10 +86,12 @@ impl Control {
                 repository: job.full_name(),
                 name: job.name.clone(),
                 phase: job.phase,
+                waited: (job.phase == JobPhase::InProgress).then(|| job.queued_at.age(self.now())),
             });
         } else {
             self.report(&Happening::NothingNew {
                 delivery: event.delivery.clone(),
+                scope: job.scope,
                 job: key,
             });
         }

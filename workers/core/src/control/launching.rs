@@ -233,6 +233,7 @@ impl Control {
             Err(error) => {
                 self.report(&Happening::LaunchUnsettled {
                     intent: intent.id.clone(),
+                    decision: intent.decision.clone(),
                     scope: intent.scope,
                     problem: format!("{error}; the launch is kept and taken up again"),
                 });
@@ -385,6 +386,7 @@ impl Control {
             .await?;
         self.report(&Happening::Launched {
             intent: intent.id.clone(),
+            decision: intent.decision.clone(),
             scope: intent.scope,
             class: intent.request.class.clone(),
             capacity: intent.request.capacity,

@@ -5,6 +5,7 @@ use std::sync::{MutexGuard, PoisonError};
 
 use futures::future::FutureExt as _;
 use futures::stream::{self, StreamExt as _};
+use serde::Serialize;
 
 use super::{Control, ControlError};
 use crate::happening::Happening;
@@ -20,7 +21,7 @@ const DUE_AT_ONCE: usize = 1_000;
 const ASKED_AT_ONCE: usize = 20;
 
 /// What a tick came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Ticked {
     /// How many scopes are to be acted on.
     pub due: usize,
@@ -30,6 +31,10 @@ pub struct Ticked {
     pub found: usize,
     /// How many instances were gone without a word.
     pub gone: usize,
+    /// How much of GitHub's patience is left for this minute, in points; none: there is no limit, or it is not
+    /// known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub points_left: Option<u32>,
 }
 
 impl Control {
@@ -49,12 +54,19 @@ impl Control {
             self.or_the_next_tick("webhooks that failed were not all asked for", redelivered);
         let found = self.poll().await;
         let found = self.or_the_next_tick("jobs without a webhook were not looked for", found);
-        Ok(Ticked {
+        let points_left = match self.operation.rates.points_a_minute {
+            Some(_) => self.points_left().await.ok(),
+            None => None,
+        };
+        let ticked = Ticked {
             redelivered,
             found,
             gone,
+            points_left,
             ..ticked?
-        })
+        };
+        self.report(&Happening::Ticked(ticked));
+        Ok(ticked)
     }
 
     async fn look_at_instances(&self) -> Result<usize, ControlError> {

@@ -60,6 +60,7 @@ impl Control {
             Ok(lookup) => lookup,
             Err(error) => {
                 self.report(&Happening::Verified {
+                    scope: job.scope,
                     job: job.key,
                     answer: format!("{error}; it is not launched for, and GitHub is asked again"),
                     demand: false,
@@ -77,6 +78,7 @@ impl Control {
             .await?;
         let demand = changed.is_some_and(|(job, _)| job.is_demand());
         self.report(&Happening::Verified {
+            scope: job.scope,
             job: job.key,
             answer: match lookup {
                 JobLookup::Queued { labels } => {
