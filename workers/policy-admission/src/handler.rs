@@ -80,7 +80,7 @@ impl Handler {
         self.count("PolicyAlarms", report.alarms.len());
     }
 
-    fn count(&self, name: &str, count: usize) {
+    fn count(&self, name: &'static str, count: usize) {
         use std::io::Write as _;
         if count > 0 {
             let line = metric::line(name, &self.deployment, SystemClock.now(), count);

@@ -4,10 +4,16 @@ use aws_sdk_sqs::types::{Message, QueueAttributeName};
 use stoker_aws::SqsMessages;
 use stoker_aws::messages::Notes;
 
-use crate::server::Aws;
+use crate::{Aws, unique};
 
 async fn queue(aws: &Aws, name: &str) -> String {
-    let made = aws.clients.sqs.create_queue().queue_name(name).send().await;
+    let made = aws
+        .clients
+        .sqs
+        .create_queue()
+        .queue_name(unique(name))
+        .send()
+        .await;
     made.unwrap().queue_url.unwrap()
 }
 
