@@ -170,7 +170,10 @@ fn not_accepted(
         .map(|(name, wanted)| (name.as_str(), wanted.as_str()))
         .collect();
     let hears = |event: &String| installation.events.contains(event);
-    let unheard = app.events.iter().any(|event| event == JOBS && !hears(event));
+    let unheard = app
+        .events
+        .iter()
+        .any(|event| event == JOBS && !hears(event));
     if lacking.is_empty() && !unheard {
         return None;
     }
@@ -187,7 +190,9 @@ fn not_accepted(
     let needed = needed(level);
     let is_needed = |name: &str, wanted: &str| {
         let mut all = needed.iter();
-        all.any(|(one, least, _)| *one == name && has(name) < rank(Some(least)) && !wanted.is_empty())
+        all.any(|(one, least, _)| {
+            *one == name && has(name) < rank(Some(least)) && !wanted.is_empty()
+        })
     };
     let subject = called(installation);
     let stops = unheard || lacking.iter().any(|(name, wanted)| is_needed(name, wanted));
@@ -268,8 +273,17 @@ mod tests {
         let told = wrong(&judge_app(&bare, RunnerLevel::Organization));
         let failures = told.iter().filter(|(how, _)| *how == Verdict::Failure);
         assert_eq!(failures.count(), 4, "{told:?}");
-        for part in ["it has read", "`actions: read`", "`metadata: read`", "`workflow_job`", "`checks: read`"] {
-            assert!(told.iter().any(|(_, text)| text.contains(part)), "{part}: {told:?}");
+        for part in [
+            "it has read",
+            "`actions: read`",
+            "`metadata: read`",
+            "`workflow_job`",
+            "`checks: read`",
+        ] {
+            assert!(
+                told.iter().any(|(_, text)| text.contains(part)),
+                "{part}: {told:?}"
+            );
         }
     }
 
@@ -285,7 +299,11 @@ mod tests {
         };
         let told = judge(behind);
         assert_eq!(told[0].0, Verdict::Failure);
-        assert!(told[0].1.contains("`organization_self_hosted_runners: write`"));
+        assert!(
+            told[0]
+                .1
+                .contains("`organization_self_hosted_runners: write`")
+        );
         let suspended = InstallationFacts {
             is_suspended: true,
             ..installed()
@@ -297,14 +315,21 @@ mod tests {
             ..installed()
         };
         let told = judge(user);
-        assert!(told.len() == 1 && told[0].1.contains("administration"), "{told:?}");
-        assert_eq!(wrong(&judge_installations(&[], Some(&app), level))[0].0, Verdict::Failure);
+        assert!(
+            told.len() == 1 && told[0].1.contains("administration"),
+            "{told:?}"
+        );
+        assert_eq!(
+            wrong(&judge_installations(&[], Some(&app), level))[0].0,
+            Verdict::Failure
+        );
     }
 
     #[test]
     fn what_is_not_needed_is_only_a_warning() {
         let mut app = sound();
-        app.permissions.insert("checks".to_owned(), "read".to_owned());
+        app.permissions
+            .insert("checks".to_owned(), "read".to_owned());
         let told = judge_installations(&[installed()], Some(&app), RunnerLevel::Organization);
         assert_eq!(wrong(&told)[0].0, Verdict::Warning);
     }

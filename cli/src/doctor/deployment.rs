@@ -31,22 +31,29 @@ pub(super) async fn read(function: &str) -> Result<Deployment, (Option<String>, 
     let lambda = LambdaFunction::load(function).await;
     let configuration = lambda.configuration().await.map_err(|error| {
         let unseen = Check::Settings.unseen(&subject, &error, NO_LAMBDA);
-        (None, vec![unseen, nothing_else("its settings are not known")])
+        (
+            None,
+            vec![unseen, nothing_else("its settings are not known")],
+        )
     })?;
     let read = settings(&configuration.environment);
-    read.map(|(settings, dead_letter_queue_url, most_receives)| Deployment {
-        settings,
-        dead_letter_queue_url,
-        most_receives,
-        timeout: configuration.timeout,
-    })
+    read.map(
+        |(settings, dead_letter_queue_url, most_receives)| Deployment {
+            settings,
+            dead_letter_queue_url,
+            most_receives,
+            timeout: configuration.timeout,
+        },
+    )
     .map_err(|error| {
         let name = configuration.environment.get("DEPLOYMENT").cloned();
         (name, wrong(&subject, &error))
     })
 }
 
-fn settings(environment: &HashMap<String, String>) -> Result<(Settings, String, u32), SettingsError> {
+fn settings(
+    environment: &HashMap<String, String>,
+) -> Result<(Settings, String, u32), SettingsError> {
     let mut reader = Reader::new(|name: &str| environment.get(name).cloned());
     // Each is read before any is missed, so that all of them are listed.
     let deciding = Settings::from_reader(&mut reader);

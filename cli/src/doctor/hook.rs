@@ -5,7 +5,7 @@ use stoker_core::time::Timestamp;
 use stoker_github::inspect::HookConfig;
 
 use super::finding::{Check, Finding};
-use crate::tell::{counted, time};
+use crate::tell::time;
 
 /// How far back failures are looked for, in seconds.
 pub(super) const LATELY: u32 = 3_600;
@@ -19,7 +19,9 @@ pub(super) fn judge_config(hook: &HookConfig, expected: Option<&str>) -> Vec<Fin
         return vec![Check::Webhook.failure(
             SUBJECT,
             "it has no URL: GitHub delivers nothing",
-            format!("write the address of the Worker, or of the webhook Lambda, there {on_its_page}"),
+            format!(
+                "write the address of the Worker, or of the webhook Lambda, there {on_its_page}"
+            ),
         )];
     };
     let subject = format!("{SUBJECT} at {url}");
@@ -41,7 +43,10 @@ pub(super) fn judge_config(hook: &HookConfig, expected: Option<&str>) -> Vec<Fin
     }
     if hook.content_type != "json" {
         fail(
-            format!("its content type is `{}`, which is refused", hook.content_type),
+            format!(
+                "its content type is `{}`, which is refused",
+                hook.content_type
+            ),
             format!("choose application/json {on_its_page}"),
         );
     }
@@ -83,12 +88,18 @@ pub(super) fn judge_deliveries(deliveries: &[Delivery], now: Timestamp, whole: b
         .iter()
         .filter(|one| one.at.age(now) <= LATELY)
         .collect();
+    if lately.is_empty() && !newest.is_accepted() {
+        let (meaning, remedy) = meaning(newest.status);
+        let at = time(newest.at);
+        let problem = format!("the last one, {} at {at}, {meaning}", newest.event);
+        return Check::Webhook.warning(subject, problem, remedy);
+    }
     let failed: Vec<&&Delivery> = lately.iter().filter(|one| !one.is_accepted()).collect();
     let Some(last) = failed.first() else {
         let last = time(newest.at);
         let text = match lately.len() {
             0 => format!("{subject}: none in the last hour, the last one at {last}"),
-            several => format!("{subject}: {} in the last hour, all accepted", several),
+            several => format!("{subject}: {several} in the last hour, all accepted"),
         };
         return Check::Webhook.ok(text);
     };
@@ -97,7 +108,10 @@ pub(super) fn judge_deliveries(deliveries: &[Delivery], now: Timestamp, whole: b
     let problem = format!(
         "{at_least}{} of {} in the last hour failed; the last one, {} at {}, {meaning}",
         failed.len(),
-        counted(lately.len(), "delivery").replace("deliverys", "deliveries"),
+        match lately.len() {
+            1 => "1 delivery".to_owned(),
+            several => format!("{several} deliveries"),
+        },
         last.event,
         time(last.at),
     );
@@ -143,7 +157,9 @@ fn meaning(status: u16) -> (String, &'static str) {
             "raise the rate limit before the Worker; what failed is asked for again",
         ),
         500.. => (
-            format!("was answered {status}: the Worker or webhook Lambda failed, or SQS did not take it"),
+            format!(
+                "was answered {status}: the Worker or webhook Lambda failed, or SQS did not take it"
+            ),
             "see its log: credentials that may not send to the intake queue, a wrong queue, settings that are \
              wrong",
         ),
@@ -195,22 +211,40 @@ mod tests {
         };
         let told = judge_config(&bad, Some("https://other.example/webhook"));
         assert_eq!(told.len(), 5, "{told:?}");
-        let nowhere = HookConfig { url: None, ..sound() };
+        let nowhere = HookConfig {
+            url: None,
+            ..sound()
+        };
         let told = judge_config(&nowhere, None);
         assert!(told[0].problem.as_deref().unwrap().contains("no URL"));
     }
 
     #[test]
     fn failures_of_the_last_hour_are_counted_and_explained() {
-        let all = [delivery(10, 401), delivery(20, 202), delivery(30, 502), delivery(4_000, 500)];
+        let all = [
+            delivery(10, 401),
+            delivery(20, 202),
+            delivery(30, 502),
+            delivery(4_000, 500),
+        ];
         let told = judge_deliveries(&all, NOW, true);
         assert_eq!(told.verdict, Verdict::Failure);
         let problem = told.problem.unwrap();
-        assert!(problem.starts_with("2 of 3 deliveries in the last hour failed"), "{problem}");
+        assert!(
+            problem.starts_with("2 of 3 deliveries in the last hour failed"),
+            "{problem}"
+        );
         assert!(problem.contains("401"), "{problem}");
         assert!(told.remedy.unwrap().contains("secret"));
-        for (status, word) in [(0, "no answer"), (404, "nothing listens"), (302, "redirection"), (503, "SQS")] {
-            let told = judge_deliveries(&[delivery(5, status)], NOW, true).problem.unwrap();
+        for (status, word) in [
+            (0, "no answer"),
+            (404, "nothing listens"),
+            (302, "redirection"),
+            (503, "SQS"),
+        ] {
+            let told = judge_deliveries(&[delivery(5, status)], NOW, true)
+                .problem
+                .unwrap();
             assert!(told.contains(word), "{told}");
         }
     }
@@ -220,8 +254,10 @@ mod tests {
         let again = judge_deliveries(&[delivery(5, 202), delivery(9, 500)], NOW, false);
         assert_eq!(again.verdict, Verdict::Warning);
         assert!(again.problem.unwrap().starts_with("at least 1 of 2"));
+        let quiet = judge_deliveries(&[delivery(7_200, 202), delivery(7_300, 500)], NOW, true);
+        assert_eq!(quiet.verdict, Verdict::Ok);
         let old = judge_deliveries(&[delivery(7_200, 500)], NOW, true);
-        assert_eq!(old.verdict, Verdict::Ok);
+        assert_eq!(old.verdict, Verdict::Warning);
         assert_eq!(judge_deliveries(&[], NOW, true).verdict, Verdict::Warning);
     }
 }

@@ -161,7 +161,13 @@ mod tests {
         for good in ["12345", "Iv1.0123456789abcdef", "Iv23liAbCdEf"] {
             assert!(is_app_id(good), "{good}");
         }
-        for bad in ["", "stoker", "-----BEGIN RSA PRIVATE KEY-----", "Iv 1", "12a"] {
+        for bad in [
+            "",
+            "stoker",
+            "-----BEGIN RSA PRIVATE KEY-----",
+            "Iv 1",
+            "12a",
+        ] {
             assert!(!is_app_id(bad), "{bad}");
         }
     }

@@ -71,7 +71,10 @@ impl Report {
         let fine = format!("{} ok", self.count(Verdict::Ok));
         match (failures, warnings) {
             (0, 0) => format!("{deployment} is sound: {fine}"),
-            (0, _) => format!("{deployment} works: {}, {fine}", counted(warnings, "warning")),
+            (0, _) => format!(
+                "{deployment} works: {}, {fine}",
+                counted(warnings, "warning")
+            ),
             _ => format!(
                 "{deployment} needs mending: {}, {}, {fine}",
                 counted(failures, "failure"),
@@ -132,7 +135,10 @@ mod tests {
             deployment prod needs mending: 1 failure, 1 warning, 1 ok\n";
         assert_eq!(text(&report), expected);
         let value = report.value();
-        assert_eq!((&value["failures"], &value["warnings"]), (&json!(1), &json!(1)));
+        assert_eq!(
+            (&value["failures"], &value["warnings"]),
+            (&json!(1), &json!(1))
+        );
         assert_eq!(value["deployment"], "prod");
     }
 

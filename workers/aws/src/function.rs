@@ -108,9 +108,9 @@ impl LambdaFunction {
             .await
             .map_err(|error| refused(ACTION, &error))?;
         let timeout = answer.timeout().unwrap_or_default();
-        let environment = answer.environment.unwrap_or_else(|| {
-            aws_sdk_lambda::types::EnvironmentResponse::builder().build()
-        });
+        let environment = answer
+            .environment
+            .unwrap_or_else(|| aws_sdk_lambda::types::EnvironmentResponse::builder().build());
         if let Some(error) = environment.error() {
             let said = error.message().unwrap_or("no reason is given");
             return Err(InspectError::NoAccess {

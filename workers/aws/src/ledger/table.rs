@@ -12,7 +12,8 @@ use stoker_core::ports::LedgerError;
 use super::{item, keys, unavailable};
 
 /// The keys of the table.
-pub(crate) const KEYS: [(&str, KeyType); 2] = [(keys::PK, KeyType::Hash), (keys::SK, KeyType::Range)];
+pub(crate) const KEYS: [(&str, KeyType); 2] =
+    [(keys::PK, KeyType::Hash), (keys::SK, KeyType::Range)];
 
 /// Makes a table of that name, as the ledger needs it. On AWS it can be used only some seconds later.
 pub async fn create_table(client: &Client, table: &str) -> Result<(), LedgerError> {
