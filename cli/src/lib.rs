@@ -98,7 +98,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             Command::Why(args) => why::run(&args).await,
             Command::Ledger(command) => ledger::run(&command).await,
             Command::Policy(command) => policy::run(&command).await,
-            Command::Doctor(args) => doctor::run(&args).await,
+            Command::Doctor(args) => Box::pin(doctor::run(&args)).await,
         }
     });
     // A policy that is being compiled is not waited for.

@@ -4,6 +4,7 @@ use std::process::{Command, Output};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
+use stoker_tests::github::{AppKey, Setup};
 
 use crate::parts::aws::{APP_ID, APP_KEY, TEMPLATE};
 use crate::parts::built;
@@ -227,14 +228,14 @@ async fn what_is_wrong_at_github_is_said_with_its_remedy() {
         .found(&[])
         .await
         .failed(&["app: ", "`actions: read`", "no access"]);
-    state.set_up(|setup| *setup = Default::default());
+    state.set_up(|setup| *setup = Setup::default());
 
     state.set_up(|setup| setup.hook_has_secret = false);
     examined
         .found(&[])
         .await
         .failed(&["webhook: ", "no secret"]);
-    state.set_up(|setup| *setup = Default::default());
+    state.set_up(|setup| *setup = Setup::default());
     let other = ["--webhook-url", "https://other.example/webhook"];
     examined
         .found(&other)
@@ -248,7 +249,7 @@ async fn what_is_wrong_at_github_is_said_with_its_remedy() {
     let found = examined.found(&[]).await;
     found.warned(&["limits: ", "10 of 15000 requests are left"]);
     found.warned(&["installations: ", "codertocat", "suspended"]);
-    state.set_up(|setup| *setup = Default::default());
+    state.set_up(|setup| *setup = Setup::default());
 
     state.deliver("guid-2", "workflow_job", "queued", 401, now());
     let found = examined.found(&[]).await;
@@ -262,6 +263,13 @@ async fn what_is_wrong_at_github_is_said_with_its_remedy() {
         .found(&[])
         .await
         .warned(&["webhook: ", "Later ones were accepted"]);
+
+    // The App was given another key, and the old one revoked.
+    state.rotate_key(&AppKey::generate().unwrap());
+    let found = examined.found(&[]).await;
+    found.failed(&["app: the GitHub App", "it answered 401"]);
+    let unseen = found.all("warning").join("\n");
+    assert!(unseen.contains("GitHub answers only who has"), "{unseen}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -116,12 +116,17 @@ impl Check {
                 "run it again; see https://www.githubstatus.com if it stays so".to_owned(),
             ),
         };
-        if matches!(error, GitHubProblem::NoKey(_)) || error.status() == Some(401) {
+        if is_refused(error) {
             self.failure(subject, problem, remedy)
         } else {
             self.warning(subject, format!("not looked at: {problem}"), remedy)
         }
     }
+}
+
+/// Whether GitHub does not take the App for what it says that it is.
+pub(super) fn is_refused(error: &GitHubProblem) -> bool {
+    matches!(error, GitHubProblem::NoKey(_)) || error.status() == Some(401)
 }
 
 /// How something is.

@@ -6,12 +6,12 @@ use futures::stream;
 use stoker_core::limits::RunnerLevel;
 use stoker_core::ports::{Clock as _, GitHub as _, GitHubError};
 use stoker_core::time::Timestamp;
-use stoker_github::App;
-use stoker_github::inspect::InstallationFacts;
+use stoker_github::inspect::{AppFacts, InstallationFacts};
+use stoker_github::{App, Error as GitHubProblem};
 use stoker_lambda::SystemClock;
 
 use super::deployment::Deployment;
-use super::finding::{Check, Finding};
+use super::finding::{Check, Finding, is_refused};
 use super::{app, groups, hook};
 
 /// How many installations are asked about at once.
@@ -71,8 +71,15 @@ pub(super) async fn all(
     deployment: &Deployment,
     webhook_url: Option<&str>,
 ) -> Vec<Finding> {
+    let facts = github.facts().await;
+    if let Err(error) = &facts
+        && is_refused(error)
+    {
+        // Every other answer would be the same.
+        return vec![Check::App.unsaid("the GitHub App", error), nothing_else()];
+    }
     let (mut findings, of_hook) = join(
-        app_and_accounts(github, deployment),
+        app_and_accounts(github, deployment, facts),
         webhook(github, webhook_url),
     )
     .await;
@@ -80,14 +87,26 @@ pub(super) async fn all(
     findings
 }
 
-async fn app_and_accounts(github: &App, deployment: &Deployment) -> Vec<Finding> {
+/// What is said of the rest where GitHub can't be asked by the App.
+pub(super) fn nothing_else() -> Finding {
+    Check::App.warning(
+        "its webhook, installations and runner groups",
+        "not looked at: GitHub answers only who has the App's id and private key",
+        "mend that first, and run it again",
+    )
+}
+
+async fn app_and_accounts(
+    github: &App,
+    deployment: &Deployment,
+    facts: Result<AppFacts, GitHubProblem>,
+) -> Vec<Finding> {
     let level = deployment.settings.operation.level;
-    let (facts, installations) = join(github.facts(), github.all_installations()).await;
     let mut findings = match &facts {
         Ok(facts) => app::judge_app(facts, level),
         Err(error) => vec![Check::App.unsaid("the GitHub App", error)],
     };
-    match installations {
+    match github.all_installations().await {
         Err(error) => findings.push(Check::Installations.unsaid("installations", &error)),
         Ok(installations) => {
             let facts = facts.as_ref().ok();
