@@ -11,7 +11,8 @@ use stoker_core::class::RunnerClass;
 use super::deployment::Deployment;
 use super::finding::{Check, Finding};
 
-const NO_TABLE: &str = "make it (terraform apply), or correct LEDGER_TABLE; what was in a lost one is rebuilt by `stoker ledger rebuild`";
+const NO_TABLE: &str = "make it (terraform apply), or correct LEDGER_TABLE; what was in a lost one is rebuilt by \
+    `stoker ledger rebuild`";
 
 /// The table of the ledger.
 pub(super) async fn ledger(aws: &Inspector, deployment: &Deployment) -> Vec<Finding> {

@@ -135,7 +135,10 @@ fn consumed(subject: &str, queue: &QueueFacts, timeout: u64, receives: u64) -> V
                 "SQS moves a message away after {moved} deliveries, before the Lambda puts it aside with its \
                  reason (after {receives})"
             ),
-            format!("set maxReceiveCount of its redrive policy above MAX_RECEIVES ({receives}), such as to {}", receives * 2),
+            format!(
+                "set maxReceiveCount of its redrive policy above MAX_RECEIVES ({receives}), such as to {}",
+                receives * 2
+            ),
         ));
     }
     findings
