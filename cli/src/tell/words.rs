@@ -97,6 +97,11 @@ pub(super) fn of_happening(memory: &mut Memory, happening: &Happening) -> Option
             "put aside",
             format!("message {message}: {problem}"),
         ),
+        Happening::Redriven { messages, .. } => said(
+            Tone::Held,
+            "once more",
+            format!("{messages} messages that were put aside are handled again"),
+        ),
         Happening::Folded {
             scope,
             job,
@@ -148,6 +153,16 @@ pub(super) fn of_happening(memory: &mut Memory, happening: &Happening) -> Option
         Happening::TakenAway {
             instance, reason, ..
         } => said(Tone::Plain, "cleaned", format!("{instance}: {reason}")),
+        Happening::Redelivered { webhooks, left } => said(
+            Tone::Held,
+            "asked for",
+            format!("GitHub is to deliver {webhooks} webhooks again that failed; {left} more wait"),
+        ),
+        Happening::FoundJobs { repository, jobs } => said(
+            Tone::Held,
+            "found",
+            format!("{jobs} jobs of {repository} of which no webhook had come"),
+        ),
         Happening::ScopeClosed {
             name,
             jobs,

@@ -52,6 +52,25 @@ pub struct Record {
     /// What SQS says about it.
     #[serde(default)]
     pub attributes: Attributes,
+    /// What its sender wrote beside it.
+    #[serde(rename = "messageAttributes", default)]
+    pub notes: Notes,
+}
+
+/// What the sender of a message wrote beside it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+pub struct Notes {
+    /// It had been put aside before.
+    #[serde(default)]
+    pub redriven: Option<Note>,
+}
+
+/// One such note.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+pub struct Note {
+    /// Its text.
+    #[serde(rename = "stringValue", default)]
+    pub text: Option<String>,
 }
 
 /// What SQS says about a message.
@@ -66,6 +85,11 @@ pub struct Attributes {
 }
 
 impl Record {
+    /// Whether it had been put aside before: then it is handled once more, and not again.
+    pub fn is_redriven(&self) -> bool {
+        self.notes.redriven.is_some()
+    }
+
     /// How often it was delivered, this time included; at least 1.
     pub fn receives(&self) -> u32 {
         let count = self.attributes.receives.as_deref();

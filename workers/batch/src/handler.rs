@@ -30,7 +30,7 @@ use tokio::time::Instant;
 use crate::event::{BatchResponse, Record, SqsEvent};
 use crate::lanes::{Item, Lane, Requests, Task, lanes, requests};
 use crate::message::InstanceEvent;
-use crate::queues::Queues;
+use crate::queues::{Aside, Queues, Redriven};
 
 /// How many lanes run at the same time: an SQS batch is mostly 10, and the ledger takes more.
 const LANES_AT_ONCE: usize = 16;
@@ -201,7 +201,18 @@ impl<S: Steer> Handler<S> {
     /// # Errors
     /// If that could not be done: the next tick does it.
     pub async fn tick(&self) -> Result<(), ControlError> {
-        self.steer.tick().await
+        let ticked = self.steer.tick().await;
+        match self.queues.redrive().await {
+            Ok(Redriven { messages: 0, .. }) => {}
+            Ok(Redriven { messages, left }) => {
+                let redriven = Happening::Redriven { messages, left };
+                self.reporter.report(self.clock.now(), &redriven);
+            }
+            Err(problem) => {
+                tracing::warn!(problem, "what was put aside is not handled once more");
+            }
+        }
+        ticked
     }
 
     /// Writes into the ledger what it lacks, as an operator wants it. What that came to.
@@ -350,7 +361,9 @@ impl<S: Steer> Handler<S> {
         let record = handled.record;
         let why = match handled.fate {
             Fate::Done => return None,
-            Fate::Aside(reason) => return self.put_aside(record, &reason).await,
+            Fate::Aside(reason) => {
+                return self.put_aside(record, Aside::Unreadable, &reason).await;
+            }
             Fate::Again(why) => why,
         };
         let pause = (1_u32 << record.receives().min(10)).min(LONGEST_PAUSE);
@@ -363,7 +376,7 @@ impl<S: Steer> Handler<S> {
                 {
                     tracing::warn!(%scope, %error, "nobody looks at a scope again by itself");
                 }
-                return self.put_aside(record, &reason).await;
+                return self.put_aside(record, Aside::Failed, &reason).await;
             }
             Why::Waits(seconds) => (*seconds).min(LONGEST_PAUSE),
             Why::Failed(_) | Why::Newer => pause,
@@ -379,8 +392,8 @@ impl<S: Steer> Handler<S> {
         Some(record.id)
     }
 
-    async fn put_aside(&self, record: Record, reason: &str) -> Option<String> {
-        match self.queues.put_aside(&record, reason).await {
+    async fn put_aside(&self, record: Record, why: Aside, reason: &str) -> Option<String> {
+        match self.queues.put_aside(&record, why, reason).await {
             Ok(()) => {
                 self.reporter.report(
                     self.clock.now(),

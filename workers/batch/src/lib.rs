@@ -15,4 +15,4 @@ pub mod queues;
 pub use event::{BatchResponse, Invocation, Record, SqsEvent, Task};
 pub use handler::{Handler, Steer};
 pub use paced::Paced;
-pub use queues::Queues;
+pub use queues::{Aside, Queues, Redriven};

@@ -1,4 +1,5 @@
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use stoker_core::ports::LedgerError;
 
@@ -104,6 +105,8 @@ struct Noted {
     delayed: Mutex<Vec<(String, u32)>>,
     aside: Mutex<Vec<(String, String)>>,
     full: bool,
+    /// How often what was put aside was to be handled once more.
+    redriven: AtomicU32,
 }
 
 #[async_trait]
@@ -114,7 +117,12 @@ impl Queues for Noted {
         Ok(())
     }
 
-    async fn put_aside(&self, record: &Record, reason: &str) -> Result<(), String> {
+    async fn redrive(&self) -> Result<Redriven, String> {
+        self.redriven.fetch_add(1, Ordering::Relaxed);
+        Ok(Redriven::default())
+    }
+
+    async fn put_aside(&self, record: &Record, _: Aside, reason: &str) -> Result<(), String> {
         if self.full {
             return Err("it is down".to_owned());
         }

@@ -116,6 +116,9 @@ const MINUTE: u64 = 60;
 /// Seconds.
 const HOUR: u64 = 3_600;
 
+/// Redeliveries take one part in so many of the points.
+const REDELIVERIES_SHARE: u32 = 10;
+
 /// In how many parts removals take a minute's points.
 const SLICES: u32 = 6;
 
@@ -139,6 +142,8 @@ pub struct Budget {
     registrations: Window,
     /// Of the points, what removals took lately.
     removals: Window,
+    /// Of the points, what redeliveries took lately.
+    redeliveries: Window,
     /// Registrations got less than they wanted: until then nobody else takes any.
     short_until: Timestamp,
     /// GitHub said that it wants no registration before that.
@@ -206,8 +211,29 @@ impl Budget {
         self.removals.roll(SLICE, now);
         let count = wanted.min(self.removals_left(limit, now));
         let points = count.saturating_mul(POINTS_A_WRITE);
-        self.points.spend(points, 1, now);
+        self.points.spend(points, 1, made_by(now));
         self.removals.spend(points, 1, now);
+        count
+    }
+
+    /// Reserves as many redeliveries of webhooks as registrations and removals leave, at most so many, and at
+    /// most a tenth of what there is.
+    pub fn reserve_redeliveries(&mut self, wanted: u32, rates: &Rates, now: Timestamp) -> u32 {
+        let Some(limit) = rates.points_a_minute else {
+            return if self.closed_until > now { 0 } else { wanted };
+        };
+        self.points.roll(MINUTE, now);
+        self.redeliveries.roll(MINUTE, now);
+        if self.closed_until > now || self.short_until > now {
+            return 0;
+        }
+        let share = (limit / REDELIVERIES_SHARE).max(POINTS_A_WRITE);
+        let left = self.redeliveries.left(share, MINUTE, now);
+        let left = left.min(self.points.left(limit, MINUTE, now));
+        let count = wanted.min(left / POINTS_A_WRITE);
+        let points = count.saturating_mul(POINTS_A_WRITE);
+        self.points.spend(points, 1, made_by(now));
+        self.redeliveries.spend(points, 1, now);
         count
     }
 
@@ -281,6 +307,11 @@ impl Budget {
     pub fn close(&mut self, until: Timestamp) {
         self.closed_until = self.closed_until.max(until);
     }
+}
+
+/// When what is asked for at once has been asked for: it may be late in that second, or early in the next.
+fn made_by(now: Timestamp) -> Timestamp {
+    Timestamp(now.0 + 1)
 }
 
 /// When what is reserved now may be asked for at the latest.

@@ -29,6 +29,13 @@ pub enum Happening {
         /// What is wrong with it.
         problem: String,
     },
+    /// Messages that were put aside are handled once more.
+    Redriven {
+        /// How many.
+        messages: usize,
+        /// How many stay aside.
+        left: usize,
+    },
     /// An event told something new of a job.
     Folded {
         /// The webhook delivery.
@@ -99,6 +106,20 @@ pub enum Happening {
         scope: ScopeKey,
         /// What was wrong with it.
         reason: String,
+    },
+    /// Webhooks that failed are to be delivered again.
+    Redelivered {
+        /// How many.
+        webhooks: usize,
+        /// How many more have to wait for their turn.
+        left: usize,
+    },
+    /// Jobs were found of which no webhook had told.
+    FoundJobs {
+        /// `owner/repository`.
+        repository: String,
+        /// How many.
+        jobs: usize,
     },
     /// GitHub does not let the App at a scope any more: nothing is launched for its jobs, and they are let go.
     ScopeClosed {

@@ -22,6 +22,7 @@ pub mod control;
 pub mod distribution;
 pub mod guardrails;
 pub mod happening;
+pub mod hook;
 pub mod ids;
 pub mod intent;
 pub mod job;

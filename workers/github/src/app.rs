@@ -254,6 +254,15 @@ impl GitHub for App {
         listed.map_err(|error| error.during("list the deliveries of the App's webhook"))
     }
 
+    async fn active_repositories(
+        &self,
+        account: &InstalledAccount,
+        since: Timestamp,
+    ) -> Result<Vec<ScopeName>, GitHubError> {
+        let active = self.list_active(account, since).await;
+        active.map_err(|error| error.during(format!("list the repositories of {}", account.login)))
+    }
+
     async fn deliver_again(&self, delivery: u64) -> Result<(), GitHubError> {
         let asked = self.installations.deliver_again(delivery).await;
         asked.map_err(|error| error.during(format!("deliver the webhook {delivery} again")))

@@ -31,6 +31,8 @@ struct Listed {
     guid: DeliveryId,
     delivered_at: String,
     #[serde(default)]
+    redelivery: bool,
+    #[serde(default)]
     status_code: u16,
     event: String,
     #[serde(default)]
@@ -47,6 +49,7 @@ impl Listed {
             id: self.id,
             guid: self.guid,
             at: Timestamp::from(at),
+            redelivery: self.redelivery,
             status: self.status_code,
             event: self.event,
             action: self.action,

@@ -7,8 +7,12 @@ use futures::stream::{self, StreamExt as _};
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::Value;
-use stoker_core::ports::{LiveJobs, RegistrationTarget};
+use stoker_core::ports::{InstalledAccount, LiveJobs, RegistrationTarget};
+use stoker_core::situation::ScopeName;
+use stoker_core::time::Timestamp;
 use stoker_intake::{InstallationId, JobEvent, NotListed, listed_job};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use crate::app::App;
 use crate::error::{Error, Purpose};
@@ -181,6 +185,33 @@ impl App {
         }
         live.events = events.into_values().collect();
         Ok(live)
+    }
+
+    /// What the account's repositories are called that were pushed to since then, last pushed to first.
+    pub(crate) async fn list_active(
+        &self,
+        account: &InstalledAccount,
+        since: Timestamp,
+    ) -> Result<Vec<ScopeName>, Error> {
+        let target = RegistrationTarget {
+            scope: ScopeName {
+                owner: account.login.to_lowercase(),
+                repository: None,
+            },
+            installation: Some(account.installation),
+        };
+        let repositories = self.repositories(&target).await?;
+        let is_active = |repository: &&Repository| {
+            let pushed = OffsetDateTime::parse(repository.pushed_at(), &Rfc3339);
+            pushed.is_ok_and(|pushed| Timestamp::from(pushed) >= since)
+        };
+        let active = repositories.iter().filter(is_active);
+        Ok(active
+            .map(|repository| ScopeName {
+                owner: repository.owner.to_lowercase(),
+                repository: Some(repository.name.to_lowercase()),
+            })
+            .collect())
     }
 
     /// The target's repositories in which something may run, last pushed to first.

@@ -15,6 +15,7 @@ use stoker_core::ports::{
 };
 use stoker_core::runner::RunnerPhase;
 use stoker_core::situation::ScopeName;
+use stoker_core::time::Timestamp;
 use stoker_intake::JobId;
 
 /// What is said of a job that was not announced.
@@ -184,6 +185,14 @@ impl GitHub for SimulatedGitHub {
 
     async fn deliveries(&self, _: Option<&str>) -> Result<Deliveries, GitHubError> {
         Ok(Deliveries::default())
+    }
+
+    async fn active_repositories(
+        &self,
+        _: &InstalledAccount,
+        _: Timestamp,
+    ) -> Result<Vec<ScopeName>, GitHubError> {
+        Ok(Vec::new())
     }
 
     async fn deliver_again(&self, _: u64) -> Result<(), GitHubError> {

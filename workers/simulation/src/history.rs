@@ -9,6 +9,7 @@ use stoker_core::class::Classes;
 use stoker_core::control::{self, Control};
 use stoker_core::ids::{Deployment, RunnerNames};
 use stoker_core::limits::{Guards, JOBS_SHOWN, Operation, RunnerLevel, RunnerMode, SPOT_FALLBACK};
+use stoker_core::ports::GitHubFault;
 use stoker_core::time::Timestamp;
 
 use tokio::runtime::{Builder, Runtime};
@@ -37,8 +38,12 @@ const SCALED_DOWN_EVERY: u64 = 120;
 /// to be waited for twice, each time for the boot time and the time after which a launch is given up.
 const SETTLES_IN: u64 = 3 * 3_600;
 
-/// For how long, in seconds, processes are still about that have met what failed: none lives longer.
-const FAILS_STILL: u64 = 600;
+/// For how long, in seconds, what was reserved while there was disorder may be asked for late: no process lives
+/// longer, and a minute looks back for one more.
+const LATE_FOR: u64 = 400;
+
+/// What GitHub may be asked for in a minute, in points.
+pub(crate) const POINTS_A_MINUTE: u32 = 60;
 
 /// After how many steps without an end a settled world is one that goes round in circles.
 const MOST_STEPS: u64 = 3_000_000;
@@ -129,7 +134,7 @@ fn operation(labels: &[String]) -> Option<Operation> {
         jobs_shown: JOBS_SHOWN,
         guards: Guards::default(),
         rates: Rates {
-            points_a_minute: Some(60),
+            points_a_minute: Some(POINTS_A_MINUTE),
             registrations_an_hour: Some(1_000),
         },
         deployment_maximum: Some(DEPLOYMENT_MAXIMUM),
@@ -217,13 +222,12 @@ impl History {
             let now = world.now.0;
             world.tell(format!("{now} nothing fails any more"));
         }
-        let calm = self.ports.world().now.0;
-        let end = calm + SETTLES_IN;
+        let end = self.ports.world().now.0 + SETTLES_IN;
         let mut steps = 0;
         while self.ports.world().now.0 < end {
-            if self.ports.world().now.0 < calm + FAILS_STILL {
-                // Whoever runs it puts what was put aside back, and GitHub is asked for what never came.
-                self.ports.world().redrive();
+            if self.ports.world().now.0 < end - SETTLES_IN + LATE_FOR {
+                // Who was slow or died may have asked late for what it had reserved.
+                self.ports.world().outside.most_spent = 0;
             }
             self.settles();
             self.check()?;
@@ -257,8 +261,26 @@ impl History {
             35 => self.somebody_is_slow(),
             36 => self.the_ledger_is_lost(),
             37 => self.the_schedule_changes(),
+            38 => self.github_shuts(),
             _ => self.somebody_goes_on(),
         }
+    }
+
+    /// The App's key is rotated, and processes learn of it late; or the App is uninstalled, and installed again.
+    fn github_shuts(&mut self) {
+        let mut world = self.ports.world();
+        if !world.draw.one_in(60) {
+            return;
+        }
+        let (fault, lasts) = if world.draw.one_in(2) {
+            (GitHubFault::Refused, 300)
+        } else {
+            (GitHubFault::Closed, 1_500)
+        };
+        let until = Timestamp(world.now.0 + 30 + world.draw.below(lasts));
+        let line = format!("{} GitHub answers {fault:?} until {}", world.now.0, until.0);
+        world.tell(line);
+        world.outside.shut = Some((until, fault));
     }
 
     /// Another number of idle runners is kept from now on.

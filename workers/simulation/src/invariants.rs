@@ -3,7 +3,7 @@
 use stoker_core::job::JobPhase;
 use stoker_core::runner::Runner;
 
-use crate::history::{DEPLOYMENT_MAXIMUM, History, SCOPE_MAXIMUM, SCOPES};
+use crate::history::{DEPLOYMENT_MAXIMUM, History, POINTS_A_MINUTE, SCOPE_MAXIMUM, SCOPES};
 use crate::outside::{Stands, Work};
 
 impl History {
@@ -59,6 +59,12 @@ impl History {
                 return Err(format!("runner {id} of {} is a ghost", machine.scope));
             }
         }
+        let most = world.outside.most_spent;
+        if most > POINTS_A_MINUTE {
+            return Err(format!(
+                "GitHub was asked for {most} points of writes in a minute"
+            ));
+        }
         for scope in 1..=SCOPES {
             let scope = world.fixtures.scope(scope);
             let there = world.outside.machines.values();
@@ -74,7 +80,8 @@ impl History {
         if let Some(name) = world.outside.registered_without_instance() {
             return Err(format!("{name} is registered and has no instance"));
         }
-        if let Some(message) = world.dead.first() {
+        let mut dead = world.dead.iter();
+        if let Some((message, _)) = dead.find(|(_, is_redriven)| !is_redriven) {
             return Err(format!("{message:?} is put aside in the end"));
         }
         let text = format!("{:?} {:?}", world.books.jobs, world.books.runners);

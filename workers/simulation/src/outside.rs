@@ -1,11 +1,11 @@
 //! The outside: EC2, GitHub and the parameter store, as far as the control plane notices them, and what
 //! must never be done to them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use stoker_core::ids::{InstanceId, IntentId, JobKey, ScopeKey};
 use stoker_core::intent::{FleetRequest, Instance, Intent, Launched, Refusal};
-use stoker_core::ports::{Ours, OwnInstance, RegisteredRunner};
+use stoker_core::ports::{GitHubFault, Ours, OwnInstance, RegisteredRunner};
 use stoker_core::situation::ScopeName;
 use stoker_core::time::Timestamp;
 
@@ -77,6 +77,11 @@ pub(crate) struct Outside {
     pub(crate) jobs: BTreeMap<JobKey, (ScopeKey, Work)>,
     /// When GitHub was asked for registrations.
     pub(crate) asked: Vec<Timestamp>,
+    /// Until when GitHub refuses everything, and how.
+    pub(crate) shut: Option<(Timestamp, GitHubFault)>,
+    /// When points were spent on writes, of the last minute, and the most that a minute had.
+    spent: VecDeque<(Timestamp, u32)>,
+    pub(crate) most_spent: u32,
     /// What must not have happened.
     pub(crate) breaches: Vec<String>,
 }
@@ -135,6 +140,16 @@ impl Outside {
         let known = (intent.request.clone(), launched.clone());
         self.fleets.insert(intent.id.clone(), known);
         launched
+    }
+
+    /// GitHub counts a request.
+    pub(crate) fn spend(&mut self, points: u32, now: Timestamp) {
+        while self.spent.front().is_some_and(|(at, _)| at.0 + 60 <= now.0) {
+            self.spent.pop_front();
+        }
+        self.spent.push_back((now, points));
+        let lately = self.spent.iter().map(|(_, points)| points).sum();
+        self.most_spent = self.most_spent.max(lately);
     }
 
     /// Whether a launch was ever made.

@@ -224,6 +224,7 @@ impl GitHub for Ports {
         _: &str,
         job: JobId,
     ) -> Result<JobLookup, GitHubError> {
+        self.is_let_in(1)?;
         if self.meets("look up a job").await != Meets::Nothing {
             return Err(github("look up a job", GitHubFault::Unknown));
         }
@@ -252,6 +253,7 @@ impl GitHub for Ports {
         _: &RegistrationTarget,
         runner: &RunnerSpec,
     ) -> Result<Registration, GitHubError> {
+        self.is_let_in(5)?;
         let meets = self.meets("register").await;
         if meets == Meets::Before {
             let mut world = self.world();
@@ -289,6 +291,7 @@ impl GitHub for Ports {
         _: &RegistrationTarget,
         name: &str,
     ) -> Result<Option<RegisteredRunner>, GitHubError> {
+        self.is_let_in(1)?;
         if self.meets("look up a runner").await != Meets::Nothing {
             return Err(github("look up a runner", GitHubFault::Unknown));
         }
@@ -296,6 +299,7 @@ impl GitHub for Ports {
     }
 
     async fn runners(&self, _: &RegistrationTarget) -> Result<Vec<RegisteredRunner>, GitHubError> {
+        self.is_let_in(1)?;
         if self.meets("list the runners").await != Meets::Nothing {
             return Err(github("list the runners", GitHubFault::Unknown));
         }
@@ -311,6 +315,7 @@ impl GitHub for Ports {
     }
 
     async fn live_jobs(&self, _: &RegistrationTarget) -> Result<LiveJobs, GitHubError> {
+        self.is_let_in(1)?;
         if self.meets("list the jobs").await != Meets::Nothing {
             return Err(github("list the jobs", GitHubFault::Unknown));
         }
@@ -318,6 +323,7 @@ impl GitHub for Ports {
     }
 
     async fn accounts(&self) -> Result<Vec<InstalledAccount>, GitHubError> {
+        self.is_let_in(1)?;
         if self.meets("list the accounts").await != Meets::Nothing {
             return Err(github("list the accounts", GitHubFault::Unknown));
         }
@@ -328,6 +334,7 @@ impl GitHub for Ports {
     }
 
     async fn remove(&self, _: &RegistrationTarget, id: u64) -> Result<Removed, GitHubError> {
+        self.is_let_in(5)?;
         let meets = self.meets("remove a runner").await;
         if meets == Meets::Before {
             return Err(github("remove a runner", GitHubFault::Unknown));
@@ -351,6 +358,7 @@ impl GitHub for Ports {
     }
 
     async fn deliveries(&self, cursor: Option<&str>) -> Result<Deliveries, GitHubError> {
+        self.is_let_in(1)?;
         if self.meets("list the deliveries").await != Meets::Nothing {
             return Err(github("list the deliveries", GitHubFault::Unknown));
         }
@@ -358,7 +366,23 @@ impl GitHub for Ports {
         Ok(self.world().deliveries(before.unwrap_or(u64::MAX)))
     }
 
+    async fn active_repositories(
+        &self,
+        account: &InstalledAccount,
+        _: Timestamp,
+    ) -> Result<Vec<ScopeName>, GitHubError> {
+        self.is_let_in(1)?;
+        if self.meets("list the repositories").await != Meets::Nothing {
+            return Err(github("list the repositories", GitHubFault::Unknown));
+        }
+        Ok(vec![ScopeName {
+            owner: account.login.to_lowercase(),
+            repository: Some("all-of-them".to_owned()),
+        }])
+    }
+
     async fn deliver_again(&self, delivery: u64) -> Result<(), GitHubError> {
+        self.is_let_in(5)?;
         let meets = self.meets("deliver again").await;
         if meets == Meets::Before {
             return Err(github("deliver again", GitHubFault::Unknown));
@@ -372,6 +396,22 @@ impl GitHub for Ports {
 
     fn page(&self, scope: &ScopeName) -> String {
         format!("https://github.example/{scope}")
+    }
+}
+
+impl Ports {
+    /// Whether GitHub answers at all: not while the App's key is refused, or the App uninstalled. What a write
+    /// costs is counted.
+    fn is_let_in(&self, points: u32) -> Result<(), GitHubError> {
+        let mut world = self.world();
+        let now = world.now;
+        if points > 1 {
+            world.outside.spend(points, now);
+        }
+        match world.outside.shut {
+            Some((until, fault)) if now < until => Err(github("be asked", fault)),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The queues, as a process of a history has them.
 
 use async_trait::async_trait;
-use stoker_batch::{Queues, Record};
+use stoker_batch::{Aside, Queues, Record, Redriven};
 use stoker_core::ports::{ActQueue, ActQueueError, ActRequest};
 use stoker_core::time::Timestamp;
 
@@ -62,7 +62,19 @@ impl Queues for Ports {
         }
     }
 
-    async fn put_aside(&self, record: &Record, reason: &str) -> Result<(), String> {
+    async fn redrive(&self) -> Result<Redriven, String> {
+        let meets = self.meets("redrive").await;
+        if meets == Meets::Before {
+            return Err("no answer".to_owned());
+        }
+        let messages = self.world().redrive();
+        if meets == Meets::After {
+            return Err("no answer".to_owned());
+        }
+        Ok(Redriven { messages, left: 0 })
+    }
+
+    async fn put_aside(&self, record: &Record, _: Aside, reason: &str) -> Result<(), String> {
         let meets = self.meets("put a message aside").await;
         if meets != Meets::Before
             && let Ok(number) = record.id.parse()

@@ -52,6 +52,8 @@ pub(crate) struct Queued {
     pub(crate) receives: u32,
     /// A process has it.
     pub(crate) in_flight: bool,
+    /// It had been put aside.
+    is_redriven: bool,
 }
 
 impl Queued {
@@ -106,8 +108,8 @@ pub(crate) struct World {
     pub(crate) forgotten: BTreeSet<JobKey>,
     pub(crate) outside: Outside,
     pub(crate) queue: Vec<Queued>,
-    /// What was put aside.
-    pub(crate) dead: Vec<Message>,
+    /// What was put aside, and whether that was for the second time.
+    pub(crate) dead: Vec<(Message, bool)>,
     /// Webhooks that GitHub has sent: each attempt, whether it came, and the event.
     attempts: Vec<(Delivery, JobEvent)>,
     /// Webhooks that GitHub has never sent.
@@ -179,6 +181,7 @@ impl World {
             message,
             receives: 0,
             in_flight: false,
+            is_redriven: false,
         });
     }
 
@@ -380,18 +383,26 @@ impl World {
     /// A message is put aside.
     pub(crate) fn put_aside(&mut self, number: u64, reason: &str) {
         if let Some(queued) = self.queued(number) {
-            let message = queued.message.clone();
+            let message = (queued.message.clone(), queued.is_redriven);
             let now = self.now.0;
             self.tell(format!("{now} message {number} is put aside: {reason}"));
             self.dead.push(message);
         }
     }
 
-    /// What was put aside comes again.
-    pub(crate) fn redrive(&mut self) {
-        for message in std::mem::take(&mut self.dead) {
-            self.send(message, 0);
+    /// What was put aside comes once more, but not again. How many.
+    pub(crate) fn redrive(&mut self) -> usize {
+        let aside = std::mem::take(&mut self.dead);
+        let (aside, redriven): (Vec<_>, Vec<_>) =
+            aside.into_iter().partition(|(_, is_redriven)| *is_redriven);
+        self.dead = aside;
+        for (message, _) in &redriven {
+            self.send(message.clone(), 0);
+            if let Some(queued) = self.queue.last_mut() {
+                queued.is_redriven = true;
+            }
         }
+        redriven.len()
     }
 
     /// A page of the deliveries before that one, newest first.
@@ -415,7 +426,7 @@ impl World {
         let mut all = self.attempts.iter();
         if let Some((_, event)) = all.find(|(one, _)| one.id == delivery) {
             let event = event.clone();
-            self.attempt(&event);
+            self.attempt(&event, true);
         }
     }
 
@@ -427,17 +438,18 @@ impl World {
             self.unsent.push(event.clone());
             return;
         }
-        self.attempt(event);
+        self.attempt(event, false);
     }
 
     /// GitHub sends a webhook: whether it comes is drawn.
-    fn attempt(&mut self, event: &JobEvent) {
+    fn attempt(&mut self, event: &JobEvent, redelivery: bool) {
         let comes = !self.disorder || !self.draw.one_in(15);
         self.sent += 1;
         let delivery = Delivery {
             id: self.sent,
             guid: event.delivery.clone(),
             at: self.now,
+            redelivery,
             status: if comes { 202 } else { 502 },
             event: event.event.as_str().to_owned(),
             action: Some(event.action.as_str().to_owned()),

@@ -11,6 +11,7 @@ mod journal;
 mod ledger;
 mod ledger_items;
 mod ledger_on_bad_days;
+mod messages;
 mod policies;
 mod secrets;
 mod server;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use stoker_batch::{Handler, Paced, Queues, Record, SqsEvent, Steer};
+use stoker_batch::{Aside, Handler, Paced, Queues, Record, Redriven, SqsEvent, Steer};
 use stoker_core::control::{Acted, Control, ControlError, Ports, Rebuilt};
 use stoker_core::ids::{InstanceId, ScopeKey};
 use stoker_core::journal::{RecordName, Recorder};
@@ -135,7 +135,11 @@ impl Queues for Back {
         Ok(())
     }
 
-    async fn put_aside(&self, _: &Record, _: &str) -> Result<(), String> {
+    async fn redrive(&self) -> Result<Redriven, String> {
+        Ok(Redriven::default())
+    }
+
+    async fn put_aside(&self, _: &Record, _: Aside, _: &str) -> Result<(), String> {
         sleep(crate::world::SQS).await;
         self.0.count(What::StandardRequests, 1);
         Ok(())

@@ -232,6 +232,14 @@ impl GitHub for Services {
         Ok(Deliveries::default())
     }
 
+    async fn active_repositories(
+        &self,
+        _: &InstalledAccount,
+        _: Timestamp,
+    ) -> Result<Vec<ScopeName>, GitHubError> {
+        Ok(Vec::new())
+    }
+
     async fn deliver_again(&self, _: u64) -> Result<(), GitHubError> {
         Ok(())
     }

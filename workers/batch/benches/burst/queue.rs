@@ -177,6 +177,7 @@ impl Queue {
                 group: self.fifo.then(|| "scope".to_owned()),
                 receives: Some(message.receives.to_string()),
             },
+            ..Record::default()
         }
     }
 

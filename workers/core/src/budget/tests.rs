@@ -82,6 +82,22 @@ fn removals_obey_github_s_word_and_count_what_was_read() {
 }
 
 #[test]
+fn redeliveries_get_a_tenth_and_wait_for_who_goes_before() {
+    let mut budget = Budget::default();
+    assert_eq!(budget.reserve_redeliveries(100, &RATES, at(0)), 17);
+    assert_eq!(budget.reserve_redeliveries(100, &RATES, at(49)), 0);
+    assert_eq!(granted(&mut budget, 1_000, &RATES, 50).0, 157);
+    // Registrations wanted more.
+    assert_eq!(budget.reserve_redeliveries(100, &RATES, at(60)), 0);
+    assert_eq!(budget.reserve_redeliveries(100, &RATES, at(111)), 17);
+    budget.close(at(200));
+    assert_eq!(
+        budget.reserve_redeliveries(1, &Rates::UNLIMITED, at(199)),
+        0
+    );
+}
+
+#[test]
 fn an_hour_has_an_end_too() {
     let rates = Rates {
         registrations_an_hour: Some(200),

@@ -9,7 +9,7 @@ use super::act::{Again, SOON};
 use super::registering::{Asking, Unregistered};
 use super::{CONFLICTS_BORNE, Control, ControlError};
 use crate::boot::InstanceConfiguration;
-use crate::budget::Reserved;
+use crate::budget::{POINTS_A_WRITE, Reserved};
 use crate::happening::Happening;
 use crate::ids::{ClassName, InstanceId};
 use crate::ports::{GitHubError, LedgerError, RegistrationTarget, Removed};
@@ -269,7 +269,11 @@ impl Control {
             match self.ports.github.runner(target, &runner.name).await? {
                 None => Ok(Some(Removed::Unknown)),
                 Some(found) if found.online || found.busy => Ok(None),
-                Some(found) => self.ports.github.remove(target, found.id).await.map(Some),
+                Some(found) => {
+                    let removed = self.ports.github.remove(target, found.id).await;
+                    self.note_spent(POINTS_A_WRITE).await;
+                    removed.map(Some)
+                }
             }
         };
         let removed: Result<_, GitHubError> = removed.await;

@@ -9,6 +9,7 @@ mod configure;
 mod decision;
 mod fold;
 mod launching;
+mod overlooked;
 mod reasons;
 mod rebuild;
 mod registering;
@@ -19,13 +20,14 @@ mod verify;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use stoker_intake::{AllowList, RepositoryId};
 use thiserror::Error;
 
 pub use act::Acted;
 pub use fold::{Folded, Heard};
+pub use overlooked::Polling;
 pub use rebuild::{Origin, Rebuilt, RebuiltScope};
 pub use retire::ScaledDown;
 pub use tick::Ticked;
@@ -87,6 +89,8 @@ pub struct Control {
     named: Arc<Mutex<HashMap<String, RepositoryId>>>,
     /// When this process has noted last that a scope is due: to note that again would be a write for nothing.
     noted: Arc<Mutex<HashMap<ScopeKey, Timestamp>>>,
+    /// What EC2 has shown to this process.
+    shown: Arc<Mutex<overlooked::Shown>>,
     /// Whose jobs are taken up by a rebuild: the edge's list, which no webhook passes that is not on it.
     allow_list: Arc<AllowList>,
 }
@@ -105,6 +109,7 @@ impl Control {
             turns: Arc::default(),
             named: Arc::default(),
             noted: Arc::default(),
+            shown: Arc::default(),
             allow_list: Arc::new(AllowList::all()),
         }
     }
@@ -126,6 +131,10 @@ impl Control {
 
     fn next_turn(&self) -> (u64, u64) {
         (self.actor, self.turns.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn shown(&self) -> MutexGuard<'_, overlooked::Shown> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn now(&self) -> Timestamp {

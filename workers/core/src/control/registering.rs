@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::{Control, ControlError};
 use crate::boot::{InstanceConfiguration, Registration};
+use crate::budget::POINTS_A_WRITE;
 use crate::ids::ClassName;
 use crate::ports::{GitHubError, GitHubFault, RegistrationTarget, Removed, RunnerSpec};
 use crate::runner::{Runner, RunnerPhase};
@@ -229,6 +230,7 @@ impl Control {
             ))));
         }
         let removed = self.ports.github.remove(target, found.id).await;
+        self.note_spent(POINTS_A_WRITE).await;
         Ok(match removed {
             Ok(Removed::Removed | Removed::Unknown) => Ok(()),
             Ok(Removed::Busy) => Err(Unregistered::Replace(format!(

@@ -83,9 +83,15 @@ impl Control {
         Ok(Timestamp(now.0 + u64::from(seconds)))
     }
 
-    /// Notes that GitHub was asked so often for what costs little. Where that fails, others may meet its limit.
+    /// Notes that GitHub was asked so often for what costs little.
     pub(super) async fn note_reads(&self, count: usize) {
-        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        self.note_spent(u32::try_from(count).unwrap_or(u32::MAX))
+            .await;
+    }
+
+    /// Notes that GitHub was asked for what costs so many points and that nobody had reserved. Where that fails,
+    /// others may meet its limit.
+    pub(super) async fn note_spent(&self, count: u32) {
         let now = self.now();
         let noted = self.change_shared(SharedItem::Budget, |budget: &mut Budget| {
             budget.note_reads(count, &self.operation.rates, now);
@@ -93,7 +99,7 @@ impl Control {
         if let Err(error) = noted.await {
             self.report(&Happening::Trouble {
                 scope: None,
-                problem: format!("{count} requests to GitHub could not be noted: {error}"),
+                problem: format!("{count} points spent at GitHub could not be noted: {error}"),
             });
         }
     }

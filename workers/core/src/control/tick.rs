@@ -24,26 +24,55 @@ const ASKED_AT_ONCE: usize = 20;
 pub struct Ticked {
     /// How many scopes are to be acted on.
     pub due: usize,
+    /// How many webhooks are to be delivered again.
+    pub redelivered: usize,
+    /// How many jobs were found of which no webhook had told.
+    pub found: usize,
+    /// How many instances were gone without a word.
+    pub gone: usize,
 }
 
 impl Control {
     /// Asks for acts on the scopes that are due: what could not be done in time, what is deferred until now,
-    /// and what an act that died left. Then a ledger that was lost is rebuilt: nothing was launched for its
-    /// scopes before, since their first act sees to that as well.
+    /// and what an act that died left. Then what nobody told is looked for: runners that a ledger that was lost
+    /// knew (nothing was launched for its scopes before, since their first act sees to that as well), instances
+    /// that are gone, webhooks that failed, and jobs of which none was sent.
     ///
     /// # Errors
     /// If the ledger or the queue did not answer: what was not asked for stays due.
     pub async fn tick(&self) -> Result<Ticked, ControlError> {
         let ticked = self.ask_for_all_due().await;
-        if let Err(error) = self.look_around().await {
+        let gone = self.look_at_instances().await;
+        let gone = self.or_the_next_tick("which instances there are is not known", gone);
+        let redelivered = self.ask_for_deliveries().await;
+        let redelivered =
+            self.or_the_next_tick("webhooks that failed were not all asked for", redelivered);
+        let found = self.poll().await;
+        let found = self.or_the_next_tick("jobs without a webhook were not looked for", found);
+        Ok(Ticked {
+            redelivered,
+            found,
+            gone,
+            ..ticked?
+        })
+    }
+
+    async fn look_at_instances(&self) -> Result<usize, ControlError> {
+        let ours = self.ports.fleet.ours().await?;
+        let gone = self.miss_instances(&ours).await?;
+        self.look_around(ours).await?;
+        Ok(gone)
+    }
+
+    /// None of what a tick looks for holds up the rest.
+    fn or_the_next_tick(&self, what: &str, came: Result<usize, ControlError>) -> usize {
+        came.unwrap_or_else(|error| {
             self.report(&Happening::Trouble {
                 scope: None,
-                problem: format!(
-                    "whether the ledger lacks runners that there are is not known: {error}; the next tick looks"
-                ),
+                problem: format!("{what}: {error}; the next tick looks"),
             });
-        }
-        ticked
+            0
+        })
     }
 
     async fn ask_for_all_due(&self) -> Result<Ticked, ControlError> {
@@ -54,6 +83,7 @@ impl Control {
         }
         let ticked = Ticked {
             due: by_scope.len(),
+            ..Ticked::default()
         };
         let mut asking = Vec::new();
         for (scope, due) in by_scope {

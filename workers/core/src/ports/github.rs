@@ -139,6 +139,8 @@ pub struct Delivery {
     pub guid: DeliveryId,
     /// When.
     pub at: Timestamp,
+    /// It is not the first attempt.
+    pub redelivery: bool,
     /// What was answered, as an HTTP status; 0: nothing.
     pub status: u16,
     /// The event, such as `workflow_job`.
@@ -224,6 +226,14 @@ pub trait GitHub: Send + Sync {
 
     /// The deliveries of the App's webhook in the last three days, newest first, page by page.
     async fn deliveries(&self, cursor: Option<&str>) -> Result<Deliveries, GitHubError>;
+
+    /// The repositories of an account that the App may see, in which something may run, and that were pushed to
+    /// since then, last pushed to first.
+    async fn active_repositories(
+        &self,
+        account: &InstalledAccount,
+        since: Timestamp,
+    ) -> Result<Vec<ScopeName>, GitHubError>;
 
     /// Has a webhook delivered once more, by the id of an attempt.
     async fn deliver_again(&self, delivery: u64) -> Result<(), GitHubError>;

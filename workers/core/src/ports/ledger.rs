@@ -72,11 +72,22 @@ pub enum SharedItem {
     Origin,
     /// The [`crate::sightings::Sightings`].
     Sightings,
+    /// The [`crate::hook::Hook`].
+    Hook,
+    /// The [`crate::control::Polling`].
+    Polling,
 }
 
 impl SharedItem {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Budget, Self::Census, Self::Origin, Self::Sightings];
+    pub const ALL: [Self; 6] = [
+        Self::Budget,
+        Self::Census,
+        Self::Origin,
+        Self::Sightings,
+        Self::Hook,
+        Self::Polling,
+    ];
 
     /// What it is called.
     pub fn as_str(self) -> &'static str {
@@ -85,6 +96,8 @@ impl SharedItem {
             Self::Census => "census",
             Self::Origin => "origin",
             Self::Sightings => "sightings",
+            Self::Hook => "hook",
+            Self::Polling => "polling",
         }
     }
 }

@@ -8,6 +8,7 @@ mod launching;
 mod left;
 mod rebuild;
 mod retiring;
+mod untold;
 mod world;
 
 use stoker_core::control::{Acted, Folded};

@@ -14,8 +14,8 @@ use stoker_core::ids::{
 use stoker_core::intent::{Instance, Intent};
 use stoker_core::limits::{BOOT_TIME, Guards, JOBS_SHOWN, Operation, RunnerLevel, RunnerMode};
 use stoker_core::ports::{
-    ActRequest, Clock as _, Delivery, GitHubFault, InstalledAccount, Ledger, LiveJobs, Ours,
-    RegisteredRunner, ScopeState,
+    ActRequest, Clock as _, Delivery, GitHubFault, InstalledAccount, JobLookup, Ledger, LiveJobs,
+    Ours, RegisteredRunner, ScopeState,
 };
 use stoker_core::situation::Trigger;
 use stoker_core::time::Timestamp;
@@ -75,6 +75,10 @@ pub(crate) struct GitHubState {
     pub(crate) gives_jobs_at_removal: bool,
     /// It answers to a removal that it knows no such runner.
     pub(crate) knows_no_removal: bool,
+    /// What it says of any job; none: that it knows none.
+    pub(crate) says: Option<JobLookup>,
+    /// The repositories that were pushed to lately.
+    pub(crate) active: Vec<String>,
     /// What it has sent to the webhook, newest first.
     pub(crate) deliveries: Vec<Delivery>,
     /// Of which attempts another one was asked for.

@@ -18,7 +18,7 @@ const FOLDED_AT_ONCE: usize = 20;
 
 impl Control {
     /// Folds what GitHub says of jobs, and asks for nothing. The scopes that have any.
-    pub(super) async fn fold_live(
+    pub(in crate::control) async fn fold_live(
         &self,
         live: LiveJobs,
         name: &str,

@@ -88,14 +88,13 @@ impl Control {
     ///
     /// # Errors
     /// If EC2 or the ledger did not answer: the next tick tries again.
-    pub(super) async fn look_around(&self) -> Result<(), ControlError> {
+    pub(super) async fn look_around(&self, ours: Ours) -> Result<(), ControlError> {
         let (origin, _revision): (Origin, u64) = self.read_shared(SharedItem::Origin).await?;
         let is_new = origin.at == Timestamp::default();
         let asks_on = origin.lacks_jobs && (is_new || origin.at.age(self.now()) <= ASKED_FOR_JOBS);
         if origin.confirmed && !asks_on {
             return Ok(());
         }
-        let ours = self.ports.fleet.ours().await?;
         let mut lost = Vec::new();
         for (scope, instances) in by_scope(ours.instances) {
             if self.lacks(scope, &instances).await? {

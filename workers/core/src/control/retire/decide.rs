@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::control::{Control, ControlError};
-use crate::guardrails::{self, Retirements};
+use crate::guardrails::{self, KeepRule, Retirements};
 use crate::happening::{DecidedRetirements, RetirementDecision};
 use crate::ids::{DecisionId, InstanceId, ScopeKey};
 use crate::journal::Considered;
@@ -21,6 +21,8 @@ pub(super) const LOOKED_AT_AGAIN: u64 = 90;
 pub(super) struct Verdict {
     pub(super) decision: DecisionId,
     pub(super) going: Vec<(Runner, String)>,
+    /// More would go if GitHub let more be removed within a minute.
+    pub(super) has_more: bool,
 }
 
 impl Control {
@@ -82,7 +84,9 @@ impl Control {
             let runner = by_name.get(situation.runners[*place].name.as_str())?;
             Some(((*runner).clone(), reason.clone()))
         });
+        let mut kept = granted.kept().iter();
         Ok(Some(Verdict {
+            has_more: kept.any(|kept| kept.rule == KeepRule::RemovalBudget),
             decision,
             going: going.collect(),
         }))

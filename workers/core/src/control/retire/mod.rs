@@ -64,6 +64,14 @@ struct Shown {
     at: Timestamp,
 }
 
+/// The runners that the policy lets go.
+#[derive(Default)]
+struct Wanted {
+    going: Vec<Going>,
+    /// More would go if GitHub let more be removed within a minute.
+    has_more: bool,
+}
+
 /// What came of one scope.
 #[derive(Debug, Default)]
 struct Came {
@@ -218,7 +226,7 @@ impl Control {
         let lost = lost(&state, &looked, &believed, self.operation.boot_time);
         came.taken_away += lost.len();
         let wanted = self.wanted(scope, &state, &looked, &lost).await?;
-        let wants = !wanted.is_empty();
+        let wants = !wanted.going.is_empty();
         if !lost.is_empty() {
             // Should this process die: a decision has seen to that.
             let now = self.now();
@@ -226,9 +234,13 @@ impl Control {
                 .await?;
         }
         let round = Timestamp(looked_at.0 + LOOK_IS_GOOD_FOR).min(until);
-        let going = lost.into_iter().chain(wanted);
+        let going = lost.into_iter().chain(wanted.going);
         let (retired, again) = self.retire_in_turn(&target, going.collect(), round).await?;
         came.again = again;
+        if wanted.has_more {
+            let soon = Timestamp(self.now().0 + 1).max(self.removes_from().await?);
+            came.again = Some(came.again.map_or(soon, |again| again.min(soon)));
+        }
         came.retired = retired;
         if wants || came.taken_away > 0 {
             self.after_retiring(scope).await?;
@@ -314,18 +326,18 @@ impl Control {
         state: &ScopeState,
         looked: &Looked,
         lost: &[Going],
-    ) -> Result<Vec<Going>, ControlError> {
+    ) -> Result<Wanted, ControlError> {
         let is_candidate = |runner: &&Runner| {
             runner.phase == RunnerPhase::Idle && !looked.unclear.contains(&runner.instance)
         };
         if !state.runners.iter().any(|runner| is_candidate(&runner)) {
-            return Ok(Vec::new());
+            return Ok(Wanted::default());
         }
         let mut newer: Option<ScopeState> = None;
         for _ in 0..=CONFLICTS_BORNE {
             let state = newer.as_ref().unwrap_or(state);
             let Some(name) = its_name(scope, state) else {
-                return Ok(Vec::new());
+                return Ok(Wanted::default());
             };
             if let Some(verdict) = self.verdict(scope, &name, state, &looked.unclear).await? {
                 let is_lost = |runner: &Runner| {
@@ -334,9 +346,12 @@ impl Control {
                 };
                 let going = verdict.going.into_iter();
                 let going = going.filter(|(runner, _)| !is_lost(runner));
-                return Ok(going
-                    .map(|(runner, reason)| by_decision(runner, reason, &verdict.decision, looked))
-                    .collect());
+                let going = going
+                    .map(|(runner, reason)| by_decision(runner, reason, &verdict.decision, looked));
+                return Ok(Wanted {
+                    going: going.collect(),
+                    has_more: verdict.has_more,
+                });
             }
             // Whoever decided meanwhile may count on one of them. What has appeared since is not on the list
             // that GitHub gave.
@@ -349,7 +364,7 @@ impl Control {
             newer = Some(fresh);
         }
         // It is decided all the time: it has work, and the next look finds what it leaves.
-        Ok(Vec::new())
+        Ok(Wanted::default())
     }
 
     /// Retires runners as fast as GitHub's patience allows beside registrations, until then. How many are gone,

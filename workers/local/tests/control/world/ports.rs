@@ -189,7 +189,8 @@ impl GitHub for Outside {
         _: &str,
         _: JobId,
     ) -> Result<JobLookup, GitHubError> {
-        Ok(JobLookup::Unknown)
+        let says = self.github.lock().unwrap().says.clone();
+        Ok(says.unwrap_or(JobLookup::Unknown))
     }
 
     async fn register(
@@ -304,6 +305,19 @@ impl GitHub for Outside {
             deliveries: all.iter().skip(start).take(2).cloned().collect(),
             next: (all.len() > start + 2).then(|| (start + 2).to_string()),
         })
+    }
+
+    async fn active_repositories(
+        &self,
+        account: &InstalledAccount,
+        _: Timestamp,
+    ) -> Result<Vec<ScopeName>, GitHubError> {
+        let active = self.github.lock().unwrap().active.clone();
+        let name = |repository: &str| ScopeName {
+            owner: account.login.to_lowercase(),
+            repository: Some(repository.to_owned()),
+        };
+        Ok(active.iter().map(|one| name(one)).collect())
     }
 
     async fn deliver_again(&self, delivery: u64) -> Result<(), GitHubError> {
