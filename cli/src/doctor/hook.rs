@@ -184,6 +184,7 @@ mod tests {
             guid: "72d3162e-cc78-11e3-81ab-4c9367dc0958".parse().unwrap(),
             at: Timestamp(NOW.0 - ago),
             status,
+            redelivery: false,
             event: "workflow_job".to_owned(),
             action: Some("queued".to_owned()),
         }

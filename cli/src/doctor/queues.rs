@@ -85,8 +85,9 @@ fn judge(role: Role, url: &str, queue: &QueueFacts, timeout: u64, receives: u64)
             findings.push(Check::Queues.warning(
                 &subject,
                 format!("{} that could not be handled", counted_here(queue.waiting)),
-                "read their attribute `reason` (aws sqs receive-message --message-attribute-names All); mend that, \
-                 then send them to the queue that their attribute `queue` names, or purge them",
+                "the tick sends each to the intake queue once more, after ten minutes. Of those that stay, read the \
+                 attribute `reason` (aws sqs receive-message --message-attribute-names All); mend that, then send \
+                 them to the queue that their attribute `queue` names, or purge them",
             ));
         }
     } else {
