@@ -1,7 +1,7 @@
 //! `stoker`: run, try and ask the autoscaler from a terminal.
 //!
 //! One module a command: [`up`], [`demo`], [`webhook`], [`why`], [`ledger`],
-//! [`policy`]. What they share: [`limits`]; [`plane`], the
+//! [`policy`], [`doctor`]. What they share: [`limits`]; [`plane`], the
 //! whole control plane in this process behind an HTTP endpoint, and [`tell`], what is printed of it.
 
 use std::io::Write as _;
@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 pub mod demo;
+pub mod doctor;
 pub mod ledger;
 pub mod limits;
 pub mod operation;
@@ -47,6 +48,9 @@ enum Command {
     /// Build policies, and look after those of a deployment.
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
+    /// Say what is wrong with a deployment, and how to mend it.
+    #[command(long_about = doctor::DOCTOR)]
+    Doctor(doctor::DoctorArgs),
 }
 
 /// The exit status for wrong arguments: the one that clap has.
@@ -94,6 +98,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             Command::Why(args) => why::run(&args).await,
             Command::Ledger(command) => ledger::run(&command).await,
             Command::Policy(command) => policy::run(&command).await,
+            Command::Doctor(args) => Box::pin(doctor::run(&args)).await,
         }
     });
     // A policy that is being compiled is not waited for.

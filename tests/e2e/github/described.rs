@@ -7,6 +7,7 @@ use stoker_core::limits::RunnerMode;
 use stoker_core::ports::{
     GitHub as _, GitHubError, JobLookup, RegistrationTarget, Removed, RunnerSpec,
 };
+use stoker_github::App;
 use stoker_intake::{InstallationId, JobId};
 use stoker_tests::github::{AppKey, Call, Fault, State};
 
@@ -16,7 +17,7 @@ use crate::openapi;
 type Covered = BTreeSet<(String, u16)>;
 
 /// The operations, and the statuses that the stand-in answers each with.
-const ALL: [(&str, &[u16]); 19] = [
+const ALL: [(&str, &[u16]); 22] = [
     ("apps/get-org-installation", &[200, 401, 404]),
     ("apps/get-user-installation", &[200, 404]),
     ("apps/get-repo-installation", &[200, 401, 404]),
@@ -58,6 +59,9 @@ const ALL: [(&str, &[u16]); 19] = [
         &[204, 401, 403, 404, 422],
     ),
     ("actions/get-job-for-workflow-run", &[200, 401, 403, 404]),
+    ("apps/get-authenticated", &[200, 401]),
+    ("apps/get-webhook-config-for-app", &[200, 401]),
+    ("rate-limit/get", &[200, 401]),
     ("apps/list-installations", &[200, 401]),
     ("apps/list-repos-accessible-to-installation", &[200, 401]),
     ("repos/get", &[200, 401, 403, 404]),
@@ -103,9 +107,27 @@ async fn served(target: &RegistrationTarget, covered: &mut Covered) {
     assert_eq!(live.events.len(), 2);
     app.runners(target).await.unwrap();
     assert_eq!(app.accounts().await.unwrap().len(), 1);
+    inspected(app, target).await;
     let unknown = job(&bench, target, 99).await.unwrap();
     assert_eq!(unknown, JobLookup::Unknown);
     covered.extend(openapi::covered(&bench.github));
+}
+
+/// What an operator's look at the deployment asks.
+async fn inspected(app: &App, target: &RegistrationTarget) {
+    assert!(app.time_at_github().await.unwrap().is_some());
+    let facts = app.facts().await.unwrap();
+    assert_eq!(facts.permissions["actions"], "read");
+    let hook = app.hook_config().await.unwrap();
+    assert!(hook.has_secret && hook.verifies_tls, "{hook:?}");
+    let installations = app.all_installations().await.unwrap();
+    let installed = InstallationId::new(INSTALLATION);
+    assert_eq!(installations[0].id, installed);
+    let owner = &target.scope.owner;
+    let limit = app.rate_limit(owner, installed).await.unwrap();
+    assert!(limit.remaining < limit.limit);
+    let groups = app.runner_groups(owner, installed).await.unwrap();
+    assert!(groups.iter().any(|group| group.is_default));
 }
 
 /// Asks for everything that an installation may ask for. Its token is revoked each time: so each request
@@ -134,6 +156,13 @@ async fn everything(bench: &Bench, target: &RegistrationTarget) {
     state.revoke_tokens();
     drop(app.runners(target).await);
     drop(app.accounts().await);
+    drop(app.facts().await);
+    drop(app.hook_config().await);
+    let installation = target
+        .installation
+        .unwrap_or(InstallationId::new(INSTALLATION));
+    state.revoke_tokens();
+    drop(app.rate_limit(&target.scope.owner, installation).await);
     state.revoke_tokens();
     drop(app.live_jobs(target).await);
 }

@@ -261,6 +261,32 @@ impl Aws {
         assert!(lost > 0, "there was nothing to lose");
     }
 
+    /// What a parameter of the operator's holds.
+    pub(crate) async fn parameter(&self, name: &str) -> String {
+        let get = self.clients.ssm.get_parameter().name(name);
+        let answer = get.with_decryption(true).send().await.unwrap();
+        answer.parameter.unwrap().value.unwrap()
+    }
+
+    /// Writes one, or writes it over.
+    pub(crate) async fn write_parameter(&self, name: &str, value: &str) {
+        let put = self.clients.ssm.put_parameter().name(name).value(value);
+        let put = put.r#type(ParameterType::SecureString).overwrite(true);
+        put.send().await.unwrap();
+    }
+
+    /// Deletes one.
+    pub(crate) async fn delete_parameter(&self, name: &str) {
+        let delete = self.clients.ssm.delete_parameter().name(name);
+        delete.send().await.unwrap();
+    }
+
+    /// Deletes the runners' launch template.
+    pub(crate) async fn delete_template(&self) {
+        let delete = self.clients.ec2.delete_launch_template();
+        delete.launch_template_name(TEMPLATE).send().await.unwrap();
+    }
+
     /// What an instance reads when it boots.
     pub(crate) async fn configuration(&self, instance: &str) -> Option<Value> {
         let answer = self

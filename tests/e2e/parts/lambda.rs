@@ -27,6 +27,7 @@ impl Lambda {
     /// Starts `scale-up` or another one, as `scripts/build-lambdas` has built it.
     pub(crate) async fn start(program: &'static str, environment: Environment) -> Self {
         let api = RuntimeApi::start().await;
+        api.configure(&environment);
         let process = Mutex::new(start(program, &api.address, &environment));
         Self {
             program,
@@ -67,6 +68,7 @@ impl Lambda {
         let mut environment = self.environment.lock().unwrap();
         environment.retain(|(known, _)| *known != name);
         environment.push((name, value.to_owned()));
+        self.api.configure(&environment);
     }
 
     /// Invokes it with what must succeed.

@@ -1,4 +1,5 @@
-//! The Lambda Runtime API: what a Lambda's program talks to on AWS. Four routes.
+//! The Lambda Runtime API: what a Lambda's program talks to on AWS. Four routes. And what of the service itself
+//! an operator's commands talk to: two.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -10,7 +11,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{get, post};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
@@ -35,6 +36,7 @@ struct Api {
     more: Notify,
     answers: Mutex<HashMap<String, oneshot::Sender<Invoked>>>,
     number: Mutex<u64>,
+    environment: Mutex<HashMap<&'static str, String>>,
 }
 
 /// A running Runtime API.
@@ -70,7 +72,13 @@ impl RuntimeApi {
         invoke(&self.api, event.to_string()).await
     }
 
-    /// An address at which the service's own Invoke API serves this function, whatever it is called.
+    /// The function's environment, as the service tells of it.
+    pub(crate) fn configure(&self, environment: &[(&'static str, String)]) {
+        *self.api.environment.lock().unwrap() = environment.iter().cloned().collect();
+    }
+
+    /// An address at which the service's own API serves this function, whatever it is called: it is invoked
+    /// there, or asked how it is set up.
     pub(crate) async fn invoke_api(&self) -> String {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -78,6 +86,10 @@ impl RuntimeApi {
             .route(
                 "/2015-03-31/functions/{name}/invocations",
                 post(invoke_by_service),
+            )
+            .route(
+                "/2015-03-31/functions/{name}/configuration",
+                get(configuration),
             )
             .with_state(Arc::clone(&self.api));
         tokio::spawn(async move {
@@ -129,6 +141,20 @@ async fn invoke_by_service(State(api): State<Arc<Api>>, body: String) -> Respons
         None => response,
     };
     response.body(Body::from(body)).unwrap()
+}
+
+/// What `GetFunctionConfiguration` answers. The time-out is such that the queues' visibility time-out does.
+async fn configuration(State(api): State<Arc<Api>>, Path(name): Path<String>) -> Response {
+    let variables = api.environment.lock().unwrap().clone();
+    let body = json!({
+        "FunctionName": name,
+        "Timeout": 20,
+        "Environment": { "Variables": variables },
+    });
+    Response::builder()
+        .header("content-type", "application/json")
+        .body(Body::from(body.to_string()))
+        .unwrap()
 }
 
 async fn next(State(api): State<Arc<Api>>) -> Response {

@@ -30,6 +30,7 @@ pub(super) async fn of_organization(
         return *refused;
     }
     let all = state.groups(&org);
+    let public = state.setup().public_groups;
     let size = paging.per_page.unwrap_or(30).clamp(1, 100);
     let start = paging.page.unwrap_or(1).saturating_sub(1) * size;
     let page: Vec<Value> = all
@@ -45,7 +46,7 @@ pub(super) async fn of_organization(
                 "runners_url":
                     format!("https://api.github.com/orgs/{org}/actions/runner-groups/{id}/runners"),
                 "inherited": false,
-                "allows_public_repositories": false,
+                "allows_public_repositories": public.contains(id),
             })
         })
         .collect();

@@ -81,6 +81,11 @@ pub(super) async fn all(
 }
 
 fn installation(state: &State, id: u64, account: &Account) -> Value {
+    let setup = state.setup();
+    let suspended_at = setup
+        .suspended
+        .contains(&id)
+        .then_some("2026-01-02T00:00:00Z");
     json!({
         "id": id,
         "account": shown(account, id * 10),
@@ -91,14 +96,14 @@ fn installation(state: &State, id: u64, account: &Account) -> Value {
         "app_slug": "stoker",
         "target_id": id * 10,
         "target_type": kind(account),
-        "permissions": permissions(),
-        "events": ["check_run", "workflow_job"],
+        "permissions": setup.accepted,
+        "events": setup.events,
         "created_at": "2026-01-01T00:00:00Z",
         "updated_at": "2026-01-01T00:00:00Z",
         "single_file_name": null,
         "repository_selection": "all",
         "suspended_by": null,
-        "suspended_at": null,
+        "suspended_at": suspended_at,
     })
 }
 
@@ -135,16 +140,6 @@ pub(super) fn shown(account: &Account, id: u64) -> Value {
     })
 }
 
-fn permissions() -> Value {
-    json!({
-        "actions": "read",
-        "administration": "write",
-        "checks": "read",
-        "metadata": "read",
-        "organization_self_hosted_runners": "write",
-    })
-}
-
 pub(super) async fn access_token(
     Shared(state): Shared<Arc<State>>,
     Path(id): Path<u64>,
@@ -162,7 +157,7 @@ pub(super) async fn access_token(
         json!({
             "token": token,
             "expires_at": answer::timestamp(expires_at),
-            "permissions": permissions(),
+            "permissions": state.setup().accepted,
             "repository_selection": "all",
         }),
     )

@@ -7,10 +7,11 @@
 //! registered and what was said. The tests hold every exchange against that description.
 //!
 //! In reading order: [`key`], the App's key pair; [`state`], what it knows and a test presets;
-//! [`fault`], what it can be told to do wrong; [`exchange`], what was said; `auth`, `installations`,
+//! [`fault`], what it can be told to do wrong; [`exchange`], what was said; `auth`, [`app`], `installations`,
 //! `runners`, `jobs`, [`runs`], the API; `answer`, how answers look.
 
 mod answer;
+pub mod app;
 mod auth;
 pub mod deliveries;
 pub mod exchange;
@@ -37,6 +38,7 @@ use axum::routing::{delete, get, post};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+pub use app::Setup;
 pub use exchange::{Answer, Content, Exchange};
 pub use fault::Fault;
 pub use key::AppKey;
@@ -142,6 +144,9 @@ fn router(state: Arc<State>) -> Router {
             delete(runners::remove_from_repository),
         )
         .route("/repos/{owner}/{repo}/actions/jobs/{job}", get(jobs::job))
+        .route("/app", get(app::itself))
+        .route("/app/hook/config", get(app::hook))
+        .route("/rate_limit", get(app::limits))
         .route("/app/installations", get(installations::all))
         .route("/app/hook/deliveries", get(deliveries::list))
         .route(

@@ -9,6 +9,7 @@ use axum::http::Method;
 use jsonwebtoken::DecodingKey;
 use tokio::sync::watch;
 
+use super::app::Setup;
 use super::deliveries::Delivered;
 use super::exchange::{Answer, Exchange};
 use super::fault::Fault;
@@ -175,6 +176,8 @@ pub struct State {
     inner: Mutex<Inner>,
     /// What is listed besides: see [`super::runs`].
     pub(super) listed: Mutex<Listed>,
+    /// How the App and its surroundings are set up: see [`super::app`].
+    pub(super) setup: Mutex<Setup>,
     changed: watch::Sender<()>,
 }
 
@@ -199,6 +202,7 @@ impl State {
                 ..Inner::default()
             }),
             listed: Mutex::default(),
+            setup: Mutex::default(),
             changed: watch::Sender::new(()),
         }
     }

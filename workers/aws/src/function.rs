@@ -1,5 +1,7 @@
-//! Invokes one of Stoker's Lambdas and waits for its answer, as an operator's commands do.
+//! One of Stoker's Lambdas, as an operator's commands deal with it: invoked and waited for, or asked how it is
+//! set up.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
@@ -10,7 +12,8 @@ use aws_sdk_lambda::primitives::Blob;
 use serde_json::Value;
 use thiserror::Error;
 
-use crate::clients::CONNECT;
+use crate::clients::{ATTEMPT, CONNECT, patience};
+use crate::inspect::{InspectError, refused};
 use crate::problem;
 
 /// No Lambda runs for longer: compiling and trying many policies takes minutes, and so does asking GitHub
@@ -46,6 +49,14 @@ pub enum LambdaError {
     },
 }
 
+/// How a Lambda is set up. What its environment says may be secret, so it is shown nowhere.
+pub struct LambdaConfiguration {
+    /// Its variables.
+    pub environment: HashMap<String, String>,
+    /// After how many seconds it is ended.
+    pub timeout: u64,
+}
+
 /// A Lambda.
 #[derive(Debug, Clone)]
 pub struct LambdaFunction {
@@ -78,6 +89,39 @@ impl LambdaFunction {
             client: Client::from_conf(config),
             function: function.into(),
         }
+    }
+
+    /// How it is set up.
+    pub async fn configuration(&self) -> Result<LambdaConfiguration, InspectError> {
+        const ACTION: &str = "lambda:GetFunctionConfiguration";
+        // Asking does nothing, so it is neither waited for that long nor asked for only once.
+        let asking = aws_sdk_lambda::config::Builder::new()
+            .timeout_config(patience(ATTEMPT))
+            .retry_config(RetryConfig::standard());
+        let answer = self
+            .client
+            .get_function_configuration()
+            .function_name(&self.function)
+            .customize()
+            .config_override(asking)
+            .send()
+            .await
+            .map_err(|error| refused(ACTION, &error))?;
+        let timeout = answer.timeout().unwrap_or_default();
+        let environment = answer
+            .environment
+            .unwrap_or_else(|| aws_sdk_lambda::types::EnvironmentResponse::builder().build());
+        if let Some(error) = environment.error() {
+            let said = error.message().unwrap_or("no reason is given");
+            return Err(InspectError::NoAccess {
+                action: "kms:Decrypt on the key of its environment",
+                problem: format!("its environment can't be read: {said}"),
+            });
+        }
+        Ok(LambdaConfiguration {
+            environment: environment.variables.unwrap_or_default(),
+            timeout: u64::try_from(timeout).unwrap_or_default(),
+        })
     }
 
     /// Invokes it, and waits for its answer.

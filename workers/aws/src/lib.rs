@@ -10,7 +10,7 @@
 //! Modules in reading order: [`clients`], [`ledger`] (DynamoDB), [`fleet`] (EC2), [`configurations`]
 //! (SSM), [`policies`] and [`journal`] (S3), [`signer`] (KMS), [`acts`], [`intake`] and [`messages`] (SQS),
 //! [`secrets`] (SSM); with the feature `operator`, `function` (Stoker's own Lambdas, as an operator's
-//! commands ask them).
+//! commands ask them) and `inspect` (what a deployment consists of, looked at).
 
 pub mod acts;
 mod bucket;
@@ -19,6 +19,8 @@ pub mod configurations;
 pub mod fleet;
 #[cfg(feature = "operator")]
 pub mod function;
+#[cfg(feature = "operator")]
+pub mod inspect;
 pub mod intake;
 pub mod journal;
 pub mod ledger;
@@ -33,7 +35,9 @@ pub use clients::{ClientSettings, Clients};
 pub use configurations::SsmConfigurations;
 pub use fleet::Ec2Fleet;
 #[cfg(feature = "operator")]
-pub use function::{LambdaError, LambdaFunction};
+pub use function::{LambdaConfiguration, LambdaError, LambdaFunction};
+#[cfg(feature = "operator")]
+pub use inspect::{InspectError, Inspector};
 pub use intake::{Delivered, NotTaken, SqsIntake};
 pub use journal::S3Journal;
 pub use ledger::DynamoLedger;

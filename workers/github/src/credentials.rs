@@ -20,6 +20,17 @@ pub struct AppCredentials {
     pub private_key: SecretString,
 }
 
+impl AppCredentials {
+    /// Whether GitHub could be asked with them: whether the key is one, and signs.
+    ///
+    /// # Errors
+    /// What is wrong with them, and nothing of what they hold.
+    pub fn check(&self) -> Result<(), UnusableKey> {
+        let key = SigningKey::new(&self.app, self.private_key.expose_secret())?;
+        key.sign(Timestamp(0)).map(drop)
+    }
+}
+
 /// The credentials could not be read. The text names where they were looked for, and no value.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{0}")]

@@ -4,7 +4,7 @@ use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, HeaderMap, LOCATION};
+use reqwest::header::{ACCEPT, DATE, HeaderMap, LOCATION};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url, redirect};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
@@ -133,6 +133,14 @@ impl Http {
         self.attempt(ask).await
     }
 
+    /// The `Date` of whatever that address answers to nobody in particular.
+    pub(crate) async fn date(&self, url: Url) -> Result<Option<String>, Error> {
+        let answer = self.client.get(url).send().await;
+        let response = answer.map_err(|error| lost(&error))?;
+        let date = response.headers().get(DATE);
+        Ok(date.and_then(|date| Some(date.to_str().ok()?.to_owned())))
+    }
+
     async fn attempt(&self, ask: &Ask<'_>) -> Result<Response, Error> {
         let now = self.clock.now();
         if let Some(until) = self.gate.closed(ask.kind(), now) {
@@ -162,14 +170,7 @@ impl Http {
         if let Some(body) = ask.body {
             request = request.json(body);
         }
-        request.send().await.map_err(|error| {
-            let problem = causes(&error);
-            if error.is_connect() || error.is_builder() {
-                Error::Unreachable { problem }
-            } else {
-                Error::AnswerLost { problem }
-            }
-        })
+        request.send().await.map_err(|error| lost(&error))
     }
 
     async fn judge(&self, ask: &Ask<'_>, response: Response) -> Result<Response, Error> {
@@ -246,6 +247,16 @@ fn moved_to(from: &Url, response: &Response) -> Option<Url> {
         .join(response.headers().get(LOCATION)?.to_str().ok()?)
         .ok()?;
     (there.origin() == from.origin()).then_some(there)
+}
+
+/// There is no answer.
+fn lost(error: &reqwest::Error) -> Error {
+    let problem = causes(error);
+    if error.is_connect() || error.is_builder() {
+        Error::Unreachable { problem }
+    } else {
+        Error::AnswerLost { problem }
+    }
 }
 
 /// An error and what is behind it, without the URL.

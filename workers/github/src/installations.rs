@@ -273,7 +273,7 @@ impl Installations {
     }
 
     /// Asks as the App itself, and reads the answer.
-    async fn as_app<T: DeserializeOwned>(
+    pub(crate) async fn as_app<T: DeserializeOwned>(
         &self,
         method: Method,
         url: Url,

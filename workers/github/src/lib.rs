@@ -11,7 +11,8 @@
 //! Modules in reading order: [`endpoints`], where GitHub is; [`credentials`], who the App is;
 //! [`error`], what can go wrong and what an operator is to do; `http`, one request; `limits`, when
 //! GitHub wants to be left alone; `installations`, whom the App acts for; `runners`, `jobs` and `live`,
-//! what Stoker wants of GitHub, the long lists by `pages`; [`app`], all of it behind the port.
+//! what Stoker wants of GitHub, the long lists by `pages`; [`app`], all of it behind the port; [`inspect`],
+//! what an operator's look at a deployment asks besides.
 
 pub mod app;
 pub mod credentials;
@@ -20,6 +21,7 @@ mod endpoints;
 pub mod error;
 mod groups;
 mod http;
+pub mod inspect;
 mod installations;
 mod jobs;
 mod jwt;
@@ -33,3 +35,4 @@ pub use app::App;
 pub use credentials::{AppCredentials, Credentials, CredentialsError};
 pub use endpoints::{Endpoints, InvalidEndpoint};
 pub use error::Error;
+pub use jwt::UnusableKey;

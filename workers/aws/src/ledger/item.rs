@@ -18,7 +18,7 @@ pub(super) const WRITE: &str = "write";
 /// How often the item was written.
 pub(super) const REVISION: &str = "revision";
 /// When DynamoDB may forget the item, in seconds since 1970.
-pub(super) const EXPIRES_AT: &str = "expires_at";
+pub const EXPIRES_AT: &str = "expires_at";
 /// The form of the item.
 pub(super) const SCHEMA: &str = "schema";
 /// How often a scope was decided.

@@ -52,6 +52,9 @@ use stoker_core::time::Timestamp;
 use stoker_intake::RepositoryId;
 
 use crate::problem;
+pub use item::EXPIRES_AT;
+#[cfg(feature = "operator")]
+pub(crate) use table::KEYS;
 pub use table::create_table;
 
 /// The ledger of one deployment, in one table.

@@ -11,6 +11,10 @@ use stoker_core::ports::LedgerError;
 
 use super::{item, keys, unavailable};
 
+/// The keys of the table.
+pub(crate) const KEYS: [(&str, KeyType); 2] =
+    [(keys::PK, KeyType::Hash), (keys::SK, KeyType::Range)];
+
 /// Makes a table of that name, as the ledger needs it. On AWS it can be used only some seconds later.
 pub async fn create_table(client: &Client, table: &str) -> Result<(), LedgerError> {
     let what = format!("make the table {table}");
@@ -22,7 +26,7 @@ pub async fn create_table(client: &Client, table: &str) -> Result<(), LedgerErro
         .create_table()
         .table_name(table)
         .billing_mode(BillingMode::PayPerRequest);
-    for (name, kind) in [(keys::PK, KeyType::Hash), (keys::SK, KeyType::Range)] {
+    for (name, kind) in KEYS {
         call = call
             .attribute_definitions(
                 AttributeDefinition::builder()
