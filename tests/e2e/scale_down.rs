@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use stoker_core::class::Capacity;
 use stoker_core::contract::Fixtures;
 use stoker_core::ids::{ClassName, InstanceId, IntentId, ScopeKey};
-use stoker_core::intent::Intent;
+use stoker_core::intent::{FleetRequest, Intent};
 use stoker_core::limits::RunnerMode;
 use stoker_core::ports::{Fleet as _, Ledger as _, Settlement, SharedItem};
 use stoker_core::runner::{Runner, RunnerPhase};
@@ -41,18 +41,22 @@ fn scope_name() -> ScopeName {
 
 fn intent(number: u64, count: u32) -> Intent {
     let fixtures = Fixtures::new(Timestamp(now() - 7_200), 1);
-    let mut intent = fixtures.intent(1, number, 0);
-    intent.id = IntentId(format!("{number:032x}"));
-    intent.scope = scope();
-    intent.scope_name = Some(scope_name());
-    intent.request.class = ClassName("ubuntu".to_owned());
-    intent.request.launch_template = TEMPLATE.to_owned();
-    intent.request.launch_template_version = "$Default".to_owned();
-    intent.request.instance_types = Vec::new();
-    intent.request.subnets = Vec::new();
-    intent.request.capacity = Capacity::OnDemand;
-    intent.request.count = count;
-    intent
+    let drawn = fixtures.intent(1, number, 0);
+    Intent {
+        id: IntentId(format!("{number:032x}")),
+        scope: scope(),
+        scope_name: Some(scope_name()),
+        request: FleetRequest {
+            class: ClassName("ubuntu".to_owned()),
+            launch_template: TEMPLATE.to_owned(),
+            launch_template_version: "$Default".to_owned(),
+            instance_types: Vec::new(),
+            subnets: Vec::new(),
+            capacity: Capacity::OnDemand,
+            count,
+        },
+        ..drawn
+    }
 }
 
 /// Instances that have been there for two hours, and their runners as the ledger knows them.

@@ -97,11 +97,6 @@ pub(super) fn of_happening(memory: &mut Memory, happening: &Happening) -> Option
             "put aside",
             format!("message {message}: {problem}"),
         ),
-        Happening::Redriven { messages, .. } => said(
-            Tone::Held,
-            "once more",
-            format!("{messages} messages that were put aside are handled again"),
-        ),
         Happening::Folded {
             scope,
             job,
@@ -148,36 +143,6 @@ pub(super) fn of_happening(memory: &mut Memory, happening: &Happening) -> Option
         ),
         Happening::Decided(decision) => return decided(memory, decision),
         Happening::DecidedRetirement(decision) => return decided_retirement(decision),
-        Happening::RunnerStays { runner, reason, .. } => {
-            said(Tone::Held, "stays", format!("{runner} stays: {reason}"))
-        }
-        Happening::TakenAway {
-            instance, reason, ..
-        } => said(Tone::Plain, "cleaned", format!("{instance}: {reason}")),
-        Happening::Ticked(_) => return None,
-        Happening::Redelivered { webhooks, left } => said(
-            Tone::Held,
-            "asked for",
-            format!("GitHub is to deliver {webhooks} webhooks again that failed; {left} more wait"),
-        ),
-        Happening::FoundJobs { repository, jobs } => said(
-            Tone::Held,
-            "found",
-            format!("{jobs} jobs of {repository} of which no webhook had come"),
-        ),
-        Happening::ScopeClosed {
-            name,
-            jobs,
-            runners,
-            problem,
-            ..
-        } => {
-            let text = format!(
-                "{name}: nothing is launched for its {jobs} waiting jobs any more, and its {runners} runners stay \
-                 while they may have a job: {problem}"
-            );
-            said(Tone::Bad, "closed", text)
-        }
         Happening::Launched {
             class,
             capacity,
@@ -219,6 +184,48 @@ pub(super) fn of_happening(memory: &mut Memory, happening: &Happening) -> Option
         }
         Happening::Rebuilt(came) => of_rebuild(came),
         Happening::Trouble { problem, .. } => said(Tone::Bad, "trouble", problem.clone()),
+        other => return of_upkeep(other),
+    })
+}
+
+/// What is done about what nobody told, and what nobody needs.
+fn of_upkeep(happening: &Happening) -> Option<Said> {
+    Some(match happening {
+        Happening::Redriven { messages, .. } => said(
+            Tone::Held,
+            "once more",
+            format!("{messages} messages that were put aside are handled again"),
+        ),
+        Happening::RunnerStays { runner, reason, .. } => {
+            said(Tone::Held, "stays", format!("{runner} stays: {reason}"))
+        }
+        Happening::TakenAway {
+            instance, reason, ..
+        } => said(Tone::Plain, "cleaned", format!("{instance}: {reason}")),
+        Happening::Redelivered { webhooks, left } => said(
+            Tone::Held,
+            "asked for",
+            format!("GitHub is to deliver {webhooks} webhooks again that failed; {left} more wait"),
+        ),
+        Happening::FoundJobs { repository, jobs } => said(
+            Tone::Held,
+            "found",
+            format!("{jobs} jobs of {repository} of which no webhook had come"),
+        ),
+        Happening::ScopeClosed {
+            name,
+            jobs,
+            runners,
+            problem,
+            ..
+        } => {
+            let text = format!(
+                "{name}: nothing is launched for its {jobs} waiting jobs any more, and its {runners} runners stay \
+                 while they may have a job: {problem}"
+            );
+            said(Tone::Bad, "closed", text)
+        }
+        _ => return None,
     })
 }
 

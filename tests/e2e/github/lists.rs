@@ -44,6 +44,23 @@ async fn all_runners_are_listed_however_many_pages_they_fill() {
 }
 
 #[tokio::test]
+async fn what_has_not_changed_is_not_told_again_and_what_has_is() {
+    let bench = Bench::new().await;
+    let state = bench.github.state();
+    preset(state, 5, "site");
+    let first = bench.app.live_jobs(&organization(true)).await.unwrap();
+    assert_eq!(state.unchanged(), 0);
+    let second = bench.app.live_jobs(&organization(true)).await.unwrap();
+    assert_eq!(first, second);
+    // The repositories, and the runs of either state.
+    let unchanged = state.unchanged();
+    assert!(unchanged >= 3, "{unchanged}");
+    state.job("acme/site", 9, "queued", &["linux"]);
+    let third = bench.app.live_jobs(&organization(true)).await.unwrap();
+    assert_eq!(third.events.len(), first.events.len() + 1);
+}
+
+#[tokio::test]
 async fn the_jobs_of_an_organisation_that_wait_or_run_are_what_their_webhooks_told() {
     let bench = Bench::new().await;
     let state = bench.github.state();

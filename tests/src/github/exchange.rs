@@ -1,12 +1,13 @@
 //! What was said: every request with its answer, so that a test can hold both against GitHub's
 //! published description.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
 use std::sync::Arc;
 
 use axum::body::{self, Body};
 use axum::extract::{Query, Request, State as Shared};
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use futures::stream;
@@ -89,6 +90,38 @@ pub(super) async fn note(
     let status = parts.status.as_u16();
     state.answered(number, Answer { status, content });
     Response::from_parts(parts, Body::from(bytes))
+}
+
+/// Tells each list by its content: who knows it already is told no more than that (304).
+pub(super) async fn tag(
+    Shared(state): Shared<Arc<State>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let known = request.headers().get(header::IF_NONE_MATCH).cloned();
+    let is_read = request.method() == Method::GET;
+    let (mut parts, body) = next.run(request).await.into_parts();
+    if !is_read || parts.status != StatusCode::OK {
+        return Response::from_parts(parts, body);
+    }
+    let Ok(bytes) = body::to_bytes(body, LARGEST).await else {
+        return Response::from_parts(parts, broken());
+    };
+    let mut hasher = DefaultHasher::new();
+    bytes.hash(&mut hasher);
+    let Ok(tag) = HeaderValue::from_str(&format!("W/\"{:016x}\"", hasher.finish())) else {
+        return Response::from_parts(parts, Body::from(bytes));
+    };
+    let is_known = known.is_some_and(|known| known == tag);
+    parts.headers.insert(header::ETAG, tag);
+    if !is_known {
+        return Response::from_parts(parts, Body::from(bytes));
+    }
+    state.told_unchanged();
+    parts.status = StatusCode::NOT_MODIFIED;
+    parts.headers.remove(header::CONTENT_TYPE);
+    parts.headers.remove(header::CONTENT_LENGTH);
+    Response::from_parts(parts, Body::empty())
 }
 
 /// A body that breaks off.

@@ -167,6 +167,10 @@ fn router(state: Arc<State>) -> Router {
         ))
         .layer(middleware::from_fn_with_state(
             Arc::clone(&state),
+            exchange::tag,
+        ))
+        .layer(middleware::from_fn_with_state(
+            Arc::clone(&state),
             exchange::note,
         ))
         .with_state(state)

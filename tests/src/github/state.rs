@@ -163,6 +163,7 @@ struct Inner {
     exchanges: Vec<Exchange>,
     faults: HashMap<Call, VecDeque<Fault>>,
     patience: Patience,
+    unchanged: usize,
     deliveries: Vec<Delivered>,
     /// The attempts of which GitHub was asked to make another.
     delivered_again: Vec<u64>,
@@ -505,6 +506,15 @@ impl State {
     /// How long an answer takes, and in how many seconds to ask again if it is refused for its rate.
     pub(super) fn spend(&self, method: &Method) -> (Duration, Option<u64>) {
         self.inner().patience.spend(method, Instant::now())
+    }
+
+    pub(super) fn told_unchanged(&self) {
+        self.inner().unchanged += 1;
+    }
+
+    /// How often it was told that what is known still holds.
+    pub fn unchanged(&self) -> usize {
+        self.inner().unchanged
     }
 
     /// How many points were spent in the minute that had most.

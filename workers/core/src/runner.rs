@@ -154,11 +154,10 @@ impl Runner {
     pub fn fold(&self, news: &RunnerNews, now: Timestamp) -> Option<Self> {
         use RunnerPhase as P;
         let phase = match (&self.phase, news) {
-            (P::Ended, _) => return None,
+            (P::Ended, _) | (P::Busy { .. }, RunnerNews::Occupied) => return None,
             (_, RunnerNews::Gone | RunnerNews::Interrupted) => P::Ended,
             (P::Launching, RunnerNews::Configured) => P::Booting,
             (P::Launching | P::Booting | P::Occupied, RunnerNews::Online) => P::Idle,
-            (P::Busy { .. }, RunnerNews::Occupied) => return None,
             (_, RunnerNews::Occupied) => P::Occupied,
             // Even a retiring runner's job is a fact.
             (_, RunnerNews::Took(job)) => P::Busy { job: *job },

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use reqwest::{Method, Response};
+use reqwest::{Method, Response, StatusCode};
 use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 use stoker_core::boot::Registration;
@@ -24,6 +24,7 @@ use crate::installations::Installations;
 use crate::jobs;
 use crate::kept::Kept;
 use crate::runners::{Asking, JitConfiguration, Listed, RegistrationToken, removed};
+use crate::unchanged::Unchanged;
 
 /// A GitHub App at one GitHub. Clones share connections and tokens.
 #[derive(Clone)]
@@ -33,6 +34,8 @@ pub struct App {
     groups: Arc<Kept<u64>>,
     /// Registration tokens, by the scope's name.
     registration_tokens: Arc<Kept<SecretString>>,
+    /// Lists that mostly stay the same.
+    unchanged: Arc<Unchanged>,
 }
 
 impl App {
@@ -51,6 +54,7 @@ impl App {
             installations: Arc::new(Installations::new(http, endpoints, keys, clock)),
             groups: Arc::default(),
             registration_tokens: Arc::default(),
+            unchanged: Arc::default(),
         })
     }
 
@@ -111,7 +115,21 @@ impl App {
         target: &RegistrationTarget,
         asking: &Asking,
     ) -> Result<T, Error> {
-        http::read(self.answered(target, asking).await?).await
+        if !asking.mostly_same {
+            return http::read(self.answered(target, asking, None).await?).await;
+        }
+        let asked = format!("{} {:?} {:?}", target.scope, asking.path, asking.query);
+        let known = self.unchanged.known(&asked);
+        let tag = known.as_ref().map(|answer| answer.tag.as_str());
+        let response = self.answered(target, asking, tag).await?;
+        if let (Some(known), StatusCode::NOT_MODIFIED) = (&known, response.status()) {
+            return http::parsed(&known.body);
+        }
+        let headers = response.headers().clone();
+        let body = http::body(response).await?;
+        let answer = http::parsed(&body)?;
+        self.unchanged.keep(&asked, &headers, &body);
+        Ok(answer)
     }
 
     /// Asks as the installation that serves the target. A token that GitHub refuses is replaced once: it
@@ -120,6 +138,7 @@ impl App {
         &self,
         target: &RegistrationTarget,
         asking: &Asking,
+        unless: Option<&str>,
     ) -> Result<Response, Error> {
         let path: Vec<&str> = asking.path.iter().map(String::as_str).collect();
         let mut url = self.installations.endpoints.api(&path);
@@ -137,6 +156,7 @@ impl App {
                 token: &token.secret,
                 purpose: asking.purpose,
                 repeat: asking.repeat,
+                unless,
             };
             let answer = self.installations.http.answered(&ask).await;
             match answer {
@@ -175,6 +195,7 @@ impl GitHub for App {
             body: None,
             purpose: jobs::LOOKING_UP,
             repeat: Repeat::Harmless,
+            mostly_same: false,
         };
         jobs::lookup(self.ask(target, &asking).await)
             .map_err(|error| error.during(format!("look up job {job} of {owner}/{repository}")))
@@ -245,7 +266,7 @@ impl GitHub for App {
 
     async fn remove(&self, target: &RegistrationTarget, id: u64) -> Result<Removed, GitHubError> {
         let asking = Asking::to_remove(&target.scope, id);
-        removed(self.answered(target, &asking).await.map(drop))
+        removed(self.answered(target, &asking, None).await.map(drop))
             .map_err(|error| error.during(format!("remove the runner {id} of {}", target.scope)))
     }
 

@@ -58,6 +58,7 @@ pub(crate) fn asking(owner: &str) -> Asking {
         body: None,
         purpose: LISTING,
         repeat: Repeat::Harmless,
+        mostly_same: false,
     }
 }
 

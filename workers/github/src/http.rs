@@ -4,7 +4,7 @@ use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, DATE, HeaderMap, LOCATION};
+use reqwest::header::{ACCEPT, DATE, HeaderMap, IF_NONE_MATCH, LOCATION};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url, redirect};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
@@ -55,6 +55,8 @@ pub(crate) struct Ask<'a> {
     pub(crate) token: &'a SecretString,
     pub(crate) purpose: Purpose,
     pub(crate) repeat: Repeat,
+    /// By what GitHub knows the answer that is known; it may say that it still holds (304).
+    pub(crate) unless: Option<&'a str>,
 }
 
 impl Ask<'_> {
@@ -170,13 +172,17 @@ impl Http {
         if let Some(body) = ask.body {
             request = request.json(body);
         }
+        if let Some(tag) = ask.unless {
+            request = request.header(IF_NONE_MATCH, tag);
+        }
         request.send().await.map_err(|error| lost(&error))
     }
 
     async fn judge(&self, ask: &Ask<'_>, response: Response) -> Result<Response, Error> {
         let now = self.clock.now();
         let status = response.status();
-        if status.is_success() {
+        let still_holds = status == StatusCode::NOT_MODIFIED && ask.unless.is_some();
+        if status.is_success() || still_holds {
             if let Some(until) = limits::spent(response.headers(), now) {
                 self.gate.close(ask.kind(), until);
             }
@@ -201,11 +207,21 @@ impl Http {
 
 /// Reads an answer.
 pub(crate) async fn read<T: DeserializeOwned>(response: Response) -> Result<T, Error> {
+    parsed(&body(response).await?)
+}
+
+/// The bytes of an answer.
+pub(crate) async fn body(response: Response) -> Result<Vec<u8>, Error> {
     let body = response.bytes().await.map_err(|error| Error::AnswerLost {
         problem: causes(&error),
     })?;
+    Ok(body.into())
+}
+
+/// What an answer says.
+pub(crate) fn parsed<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
     // serde's words tell line and column of the answer, never its text.
-    serde_json::from_slice(&body).map_err(|error| Error::Unreadable {
+    serde_json::from_slice(body).map_err(|error| Error::Unreadable {
         problem: format!("{:?} error in line {}", error.classify(), error.line()),
     })
 }

@@ -290,6 +290,7 @@ impl App {
             body: None,
             purpose: ITS_LIMITS,
             repeat: Repeat::Harmless,
+            mostly_same: false,
         };
         let limits: Limits = self.ask(&target(owner, installation), &asking).await?;
         Ok(limits.resources.core)

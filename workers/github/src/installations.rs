@@ -306,6 +306,7 @@ impl Installations {
                     purpose,
                     // A second access token does no harm.
                     repeat: Repeat::Harmless,
+                    unless: None,
                 })
                 .await;
             match answer {

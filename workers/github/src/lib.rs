@@ -30,6 +30,7 @@ mod limits;
 mod live;
 mod pages;
 mod runners;
+mod unchanged;
 
 pub use app::App;
 pub use credentials::{AppCredentials, Credentials, CredentialsError};

@@ -130,6 +130,7 @@ fn get(path: Vec<String>, query: Vec<(&'static str, String)>, purpose: Purpose) 
         body: None,
         purpose,
         repeat: Repeat::Harmless,
+        mostly_same: true,
     }
 }
 

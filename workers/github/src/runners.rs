@@ -45,6 +45,8 @@ pub(crate) struct Asking {
     pub(crate) body: Option<Value>,
     pub(crate) purpose: Purpose,
     pub(crate) repeat: Repeat,
+    /// It is asked for every few minutes, and mostly has the same answer.
+    pub(crate) mostly_same: bool,
 }
 
 impl Asking {
@@ -75,6 +77,7 @@ impl Asking {
             body,
             purpose,
             repeat,
+            mostly_same: false,
         }
     }
 
@@ -88,6 +91,7 @@ impl Asking {
             body: None,
             purpose,
             repeat: Repeat::Harmless,
+            mostly_same: false,
         }
     }
 
@@ -101,6 +105,7 @@ impl Asking {
             body: None,
             purpose,
             repeat: Repeat::Harmless,
+            mostly_same: false,
         }
     }
 
@@ -116,6 +121,7 @@ impl Asking {
             purpose,
             // The second time it is a 404, which says the same.
             repeat: Repeat::Harmless,
+            mostly_same: false,
         }
     }
 }

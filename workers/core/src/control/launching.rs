@@ -69,8 +69,8 @@ impl Control {
         let now = self.now();
         let room = self.room(scope, state).await?;
         let mut situation = situation(&self.operation, name.clone(), state, &room, trigger, now);
-        let decider = &*self.ports.decider;
-        let proposal = ScaleUpDecider::decide(decider, &situation, state.generation).await;
+        let policies = &*self.ports.decider;
+        let proposal = ScaleUpDecider::decide(policies, &situation, state.generation).await;
         let (granted, reserved) = self
             .granted(scope, state, &proposal.plan, &mut situation)
             .await?;

@@ -36,15 +36,12 @@ impl Control {
                 continue;
             }
             match self.ports.ledger.runner(&instance.id).await? {
-                Some(runner) if !runner.is_live() => {
-                    if runner.phase_since.age(now) > LINGERS {
-                        lingering.push(Sighting::Lingers(instance.id.clone()));
-                    }
+                Some(runner) if !runner.is_live() && runner.phase_since.age(now) > LINGERS => {
+                    lingering.push(Sighting::Lingers(instance.id.clone()));
                 }
-                Some(_) => {}
                 // A launch is settled within that time, or taken up again.
                 None if instance.launched_at.age(now) > LINGERS => unknown.push(instance.clone()),
-                None => {}
+                Some(_) | None => {}
             }
         }
         if let Some(first) = unknown.first() {
