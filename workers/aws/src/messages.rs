@@ -120,6 +120,7 @@ impl SqsMessages {
     /// Why not, and what to do. What was sent and could not be deleted is sent once more, which does no harm.
     pub async fn redrive(&self, hopeless: &str) -> Result<(usize, usize), String> {
         let (mut redriven, mut left) = (0, 0);
+        let mut failed = None;
         for _ in 0..LOOKS {
             let received = self
                 .client
@@ -140,15 +141,21 @@ impl SqsMessages {
                 if stays(message, hopeless, self.aside_for) {
                     left += 1;
                 } else {
-                    self.send_once_more(message).await?;
-                    redriven += 1;
+                    // What can't be sent holds up no other.
+                    match self.send_once_more(message).await {
+                        Ok(()) => redriven += 1,
+                        Err(problem) => failed = Some(problem),
+                    }
                 }
             }
             if messages.is_empty() {
                 break;
             }
         }
-        Ok((redriven, left))
+        match failed {
+            Some(problem) if redriven == 0 => Err(problem),
+            _ => Ok((redriven, left)),
+        }
     }
 
     async fn send_once_more(&self, message: &Message) -> Result<(), String> {

@@ -4,8 +4,13 @@
 //!
 //!     make bench-retire
 
-// A benchmark that can't go on is to say where.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+// A benchmark that can't go on is to say where, and what it measures is for people.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::print_stderr
+)]
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -201,7 +201,7 @@ impl<S: Steer> Handler<S> {
     /// # Errors
     /// If that could not be done: the next tick does it.
     pub async fn tick(&self) -> Result<(), ControlError> {
-        let ticked = self.steer.tick().await;
+        // First: the rest may take long.
         match self.queues.redrive().await {
             Ok(Redriven { messages: 0, .. }) => {}
             Ok(Redriven { messages, left }) => {
@@ -212,7 +212,7 @@ impl<S: Steer> Handler<S> {
                 tracing::warn!(problem, "what was put aside is not handled once more");
             }
         }
-        ticked
+        self.steer.tick().await
     }
 
     /// Writes into the ledger what it lacks, as an operator wants it. What that came to.

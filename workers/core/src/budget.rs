@@ -196,9 +196,17 @@ impl Budget {
         let reserved = Reserved { count, from };
         self.spend(count, rates, from);
         if count < wanted {
-            self.short_until = Timestamp(now.0 + MINUTE);
+            self.note_short(now);
         }
         reserved
+    }
+
+    /// Jobs wait for registrations that there are none of: nobody else takes any points for a minute.
+    pub fn note_short(&mut self, now: Timestamp) {
+        // Not with each act of a burst.
+        if self.short_until.0 < now.0 + MINUTE / 2 {
+            self.short_until = Timestamp(now.0 + MINUTE);
+        }
     }
 
     /// Reserves as many removals as registrations leave, at most so many. They take a share of a minute's

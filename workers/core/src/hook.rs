@@ -19,6 +19,12 @@ const KEPT_FOR: u32 = 3 * 24 * 3_600;
 /// Polling finds what does not fit.
 const REMEMBERED: usize = 2_000;
 
+/// How long after it was made GitHub may list an attempt at the latest, in seconds: it waits ten for an answer.
+const LISTED_LATE: u64 = 120;
+
+/// How often one is asked for while the newest failed, in seconds.
+const PROBED_EVERY: u32 = 300;
+
 /// How many gaps there may be; the oldest is forgotten.
 const GAPS: usize = 8;
 
@@ -40,6 +46,8 @@ pub struct Failed {
 struct Gap {
     cursor: String,
     until: u64,
+    /// Since when.
+    at: Timestamp,
 }
 
 /// What is known of the deliveries.
@@ -48,8 +56,12 @@ struct Gap {
 pub struct Hook {
     /// The newest attempt that was read; 0: none.
     seen: u64,
+    /// When that was made. What GitHub lists late is read all the same.
+    seen_at: Timestamp,
     /// Whether it was accepted: what fails now would fail again.
     is_well: bool,
+    /// When one was asked for last to see whether it is accepted now.
+    probed_at: Timestamp,
     gaps: Vec<Gap>,
     /// In the order of their time.
     failed: Vec<Failed>,
@@ -67,6 +79,7 @@ pub struct Look {
     read: Vec<Delivery>,
     /// Where it stopped, if there is more.
     next: Option<String>,
+    has_read: bool,
 }
 
 impl Look {
@@ -77,10 +90,18 @@ impl Look {
             .deliveries
             .iter()
             .any(|one| one.id <= until || one.at.age(now) > KEPT_FOR);
-        let new = page.deliveries.into_iter().filter(|one| one.id > until);
+        let late = Timestamp(hook.seen_at.0.saturating_sub(LISTED_LATE));
+        let new = page.deliveries.into_iter();
+        let new = new.filter(|one| one.id > until || one.at >= late);
         self.read.extend(new);
+        self.has_read = true;
         self.next = page.next.filter(|_| !is_over);
         self.next.clone()
+    }
+
+    /// Whether it has read a page.
+    pub fn has_read(&self) -> bool {
+        self.has_read
     }
 
     fn until(&self, hook: &Hook) -> u64 {
@@ -115,6 +136,7 @@ impl Hook {
         let newest = look.read.iter().max_by_key(|one| one.id);
         if let Some(newest) = newest.filter(|newest| newest.id > self.seen) {
             (self.seen, self.is_well) = (newest.id, newest.is_accepted());
+            self.seen_at = newest.at;
         }
         if let Some(cursor) = &look.gap {
             self.gaps.retain(|gap| gap.cursor != *cursor);
@@ -123,8 +145,9 @@ impl Hook {
             let gap = Gap {
                 cursor: cursor.clone(),
                 until,
+                at: now,
             };
-            if !self.gaps.contains(&gap) {
+            if self.gaps.iter().all(|one| one.cursor != gap.cursor) {
                 self.gaps.push(gap);
             }
             if self.gaps.len() > GAPS {
@@ -162,6 +185,7 @@ impl Hook {
     fn forget(&mut self, now: Timestamp) {
         self.failed.retain(|one| one.at.age(now) <= KEPT_FOR);
         self.done.retain(|(at, _)| at.age(now) <= KEPT_FOR);
+        self.gaps.retain(|gap| gap.at.age(now) <= KEPT_FOR);
         while self.failed.len() > REMEMBERED {
             let news = self.failed.iter().rposition(|one| !one.work);
             self.failed.remove(news.unwrap_or(self.failed.len() - 1));
@@ -170,26 +194,45 @@ impl Hook {
         self.done.drain(..surplus);
     }
 
-    /// How many wait to be asked for: none while the newest delivery failed.
-    pub fn wanted(&self) -> u32 {
-        if !self.is_well {
-            return 0;
+    /// How many wait to be asked for. While the newest delivery failed only one now and then, to see whether it is
+    /// accepted by now.
+    pub fn wanted(&self, now: Timestamp) -> u32 {
+        let waiting = u32::try_from(self.failed.len()).unwrap_or(u32::MAX);
+        match (self.is_well, self.probed_at.age(now) >= PROBED_EVERY) {
+            (true, _) => waiting,
+            (false, true) => waiting.min(1),
+            (false, false) => 0,
         }
-        u32::try_from(self.failed.len()).unwrap_or(u32::MAX)
     }
 
-    /// Takes some of them, jobs that wait first and of those the oldest: each webhook once.
-    pub fn take(&mut self, most: u32) -> Vec<Failed> {
-        if !self.is_well {
-            return Vec::new();
-        }
+    /// Takes some of them, jobs that wait first and of those the oldest: each webhook once, but for the one that
+    /// is to show whether the webhook is up again.
+    pub fn take(&mut self, most: u32, now: Timestamp) -> Vec<Failed> {
+        let most = most.min(self.wanted(now));
         self.failed.sort_by_key(|one| (!one.work, one.at));
+        if !self.is_well && most > 0 {
+            self.probed_at = now;
+            let probe: Vec<Failed> = self.failed.iter().take(1).cloned().collect();
+            self.failed.sort_by_key(|one| one.at);
+            return probe;
+        }
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         let taken: Vec<Failed> = self.failed.drain(..most.min(self.failed.len())).collect();
         self.failed.sort_by_key(|one| one.at);
         let done = taken.iter().map(|one| (one.at, one.mark.clone()));
         self.done.extend(done);
         taken
+    }
+}
+
+impl Hook {
+    /// One that was taken could not be asked for: it has its turn again.
+    pub fn put_back(&mut self, failed: &Failed) {
+        self.done.retain(|(_, mark)| *mark != failed.mark);
+        if self.failed.iter().all(|one| one.mark != failed.mark) {
+            self.failed.push(failed.clone());
+            self.failed.sort_by_key(|one| one.at);
+        }
     }
 }
 
@@ -235,7 +278,7 @@ mod tests {
     }
 
     fn taken(hook: &mut Hook) -> Vec<u64> {
-        hook.take(100).iter().map(|one| one.id).collect()
+        hook.take(100, NOW).iter().map(|one| one.id).collect()
     }
 
     #[test]
@@ -257,8 +300,8 @@ mod tests {
             news,
         ];
         assert!(!read(&mut hook, &[page(&all, None)]));
-        assert_eq!(hook.wanted(), 3);
-        assert_eq!(hook.take(1)[0].id, 2);
+        assert_eq!(hook.wanted(NOW), 3);
+        assert_eq!(hook.take(1, NOW)[0].id, 2);
         assert_eq!(taken(&mut hook), [3, 1]);
         // Even where GitHub shows them again, or the second attempt has failed too.
         let again = Delivery {
@@ -281,19 +324,49 @@ mod tests {
         };
         // Newest first: the attempt that failed is read after the one that did not.
         read(&mut hook, &[page(&[second, delivery(1, "a", 502)], None)]);
-        assert_eq!(hook.wanted(), 0);
+        assert_eq!(hook.wanted(NOW), 0);
     }
 
     #[test]
-    fn while_the_newest_fails_nothing_is_asked_for() {
+    fn while_the_newest_fails_one_is_asked_for_now_and_then() {
         let mut hook = Hook::default();
         read(
             &mut hook,
             &[page(&[delivery(2, "b", 502), delivery(1, "a", 502)], None)],
         );
-        assert_eq!((hook.wanted(), taken(&mut hook).len()), (0, 0));
+        assert_eq!(hook.wanted(NOW), 1);
+        assert_eq!(taken(&mut hook), [1]);
+        assert_eq!(hook.wanted(Timestamp(NOW.0 + 299)), 0);
+        // The same: it was not accepted.
+        let again = hook.take(9, Timestamp(NOW.0 + 300));
+        assert_eq!((again.len(), again[0].id), (1, 1));
         read(&mut hook, &[page(&[delivery(3, "c", 202)], Some("more"))]);
         assert_eq!(taken(&mut hook), [1, 2]);
+    }
+
+    #[test]
+    fn what_could_not_be_asked_for_has_its_turn_again() {
+        let mut hook = Hook::default();
+        read(
+            &mut hook,
+            &[page(&[delivery(2, "b", 202), delivery(1, "a", 502)], None)],
+        );
+        let one = hook.take(1, NOW).remove(0);
+        assert_eq!(hook.wanted(NOW), 0);
+        hook.put_back(&one);
+        assert_eq!(taken(&mut hook), [1]);
+    }
+
+    #[test]
+    fn what_github_lists_late_is_read_all_the_same() {
+        let mut hook = Hook::default();
+        read(&mut hook, &[page(&[delivery(10, "a", 202)], None)]);
+        // It timed out, and was numbered when it began.
+        read(
+            &mut hook,
+            &[page(&[delivery(11, "c", 202), delivery(9, "b", 0)], None)],
+        );
+        assert_eq!(taken(&mut hook), [9]);
     }
 
     #[test]
@@ -338,9 +411,9 @@ mod tests {
             &mut hook,
             &[page(&[delivery(9_999, "z", 202)], None), page(&all, None)],
         );
-        assert_eq!(hook.wanted(), 2_000);
+        assert_eq!(hook.wanted(NOW), 2_000);
         assert_eq!(hook.failed.iter().filter(|one| one.work).count(), 1_000);
-        let taken = hook.take(5_000);
+        let taken = hook.take(5_000, NOW);
         assert_eq!(taken.len(), 2_000);
         let written = serde_json::to_string(&hook).unwrap();
         assert!(written.len() < 300_000, "{}", written.len());

@@ -120,6 +120,9 @@ const OTHERS_CHECKED_AFTER: u32 = 3_600;
 /// queue time).
 const WAITS_AT_MOST: u32 = 24 * 3_600;
 
+/// For how long a job may run on a self-hosted runner, in seconds ("Actions limits", job execution time).
+pub const RUNS_AT_MOST: u32 = 5 * 24 * 3_600;
+
 /// How long the tombstone of an ended job is kept: GitHub redelivers for three days, and one is for
 /// safety. In seconds.
 pub const TOMBSTONE_KEPT: u64 = 4 * 24 * 3600;
@@ -251,6 +254,24 @@ impl Job {
             && !job.is_demand()
             && job.queued_at.age(now) > WAITS_AT_MOST
         {
+            job.end(now);
+        }
+        Some(job)
+    }
+
+    /// GitHub gives no answer about it, such as where the App is not installed any more. None: it has ended.
+    #[must_use]
+    pub fn unanswered(&self, now: Timestamp) -> Option<Self> {
+        if self.phase == JobPhase::Ended {
+            return None;
+        }
+        let mut job = self.clone();
+        job.checked_at = Some(now);
+        let is_over = match job.phase {
+            JobPhase::Queued => job.queued_at.age(now) > WAITS_AT_MOST,
+            _ => job.queued_at.age(now) > WAITS_AT_MOST + RUNS_AT_MOST,
+        };
+        if is_over {
             job.end(now);
         }
         Some(job)

@@ -21,7 +21,7 @@ const GOOD_FOR: u32 = 3_600;
 
 /// How many are kept: the item stays far below the 400 KB that DynamoDB takes. What does not fit waits for its
 /// turn.
-const MOST: usize = 3_000;
+const MOST: usize = 2_000;
 
 /// What looks wrong.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

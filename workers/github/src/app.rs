@@ -240,9 +240,11 @@ impl GitHub for App {
             Ok(listed) => return Ok(listed),
             Err(error) => error,
         };
-        // A missing permission is told by the same answer.
-        let is_closed =
-            error.status() == Some(404) && self.installations.is_missing(&target.scope).await;
+        // A missing permission is told by the same answer. Of an organisation that was renamed GitHub knows the old
+        // name no more, and its installation all the same.
+        let is_closed = error.status() == Some(404)
+            && target.scope.repository.is_some()
+            && self.installations.is_missing(&target.scope).await;
         let mut error = error.during(format!("list the runners of {}", target.scope));
         if is_closed {
             error.fault = GitHubFault::Closed;

@@ -42,21 +42,27 @@ impl Control {
             .map(|job| (job.to_be_checked_at(), job.key))
             .filter(|(at, _)| *at <= now)
             .collect();
-        if overdue.is_empty() || self.points_left().await? < self.a_fifth() {
-            return Ok(false);
-        }
         overdue.sort_unstable();
-        let jobs = overdue.into_iter().map(|(_, key)| key);
-        let jobs: Vec<JobKey> = jobs.take(ASKED_IN_AN_ACT).collect();
-        Ok(self.check_jobs(scope, &jobs).await? > 0)
+        let jobs: Vec<JobKey> = overdue.into_iter().map(|(_, key)| key).collect();
+        self.check_some(scope, &jobs).await
     }
 
-    /// Asks GitHub about these jobs, and writes down what it says. How many have come further than was known.
-    pub(super) async fn check_jobs(
+    /// Asks GitHub about the first of these jobs, within what is left of its patience. Whether one has come further
+    /// than was known.
+    pub(super) async fn check_some(
         &self,
         scope: &ScopeName,
         jobs: &[JobKey],
-    ) -> Result<usize, ControlError> {
+    ) -> Result<bool, ControlError> {
+        if jobs.is_empty() || self.points_left().await? < self.a_fifth() {
+            return Ok(false);
+        }
+        let jobs = &jobs[..jobs.len().min(ASKED_IN_AN_ACT)];
+        Ok(self.check_jobs(scope, jobs).await? > 0)
+    }
+
+    /// Asks GitHub about these jobs, and writes down what it says. How many have come further than was known.
+    async fn check_jobs(&self, scope: &ScopeName, jobs: &[JobKey]) -> Result<usize, ControlError> {
         let mut asking = Vec::new();
         for job in jobs {
             asking.push(self.check_job(scope, *job).boxed());
@@ -99,6 +105,10 @@ impl Control {
             Err(error) => {
                 if let GitHubFault::Limited { until } = error.fault {
                     self.leave_github_alone(until).await?;
+                } else {
+                    // Others have their turn before it is asked about again.
+                    self.change_job(key, |known, now| known?.unanswered(now))
+                        .await?;
                 }
                 self.report(&Happening::Verified {
                     scope: known.scope,

@@ -9,7 +9,7 @@ use super::act::{Again, SOON, installation};
 use super::book::{Answered, Learnt};
 use super::decision::{self, Decided};
 use super::{Control, ControlError};
-use crate::budget::Reserved;
+use crate::budget::{Budget, Reserved};
 use crate::class::Capacity;
 use crate::guardrails::{self, Granted};
 use crate::happening::Happening;
@@ -18,9 +18,10 @@ use crate::intent::{Instance, Intent, Launched};
 use crate::plan::{Launch, Plan, Proposal};
 use crate::ports::{
     DecidedScope, LedgerError, RegistrationTarget, ScaleUpDecider, ScopeState, Settlement,
+    SharedItem,
 };
 use crate::runner::{Runner, RunnerPhase};
-use crate::situation::{ScopeName, Situation, Trigger, situation};
+use crate::situation::{PhaseFacts, ScopeName, Situation, Trigger, situation};
 use crate::time::Timestamp;
 
 /// When a scope is looked at again after a launch, in seconds, should the act that decided it die: longer
@@ -87,10 +88,36 @@ impl Control {
             self.give_back(reserved).await;
             return Ok(None);
         }
+        self.note_shortage(&situation, room.registrations).await?;
         self.tell(&decided, &intents);
         self.carry_out(&decided, state, &intents, reserved, Some((name, trigger)))
             .await
             .map(Some)
+    }
+
+    /// More jobs wait than can be registered for: removals and redeliveries let registrations go before.
+    async fn note_shortage(
+        &self,
+        situation: &Situation,
+        registrations: u32,
+    ) -> Result<(), ControlError> {
+        let is_supply = |phase: PhaseFacts| {
+            matches!(
+                phase,
+                PhaseFacts::Launching | PhaseFacts::Booting | PhaseFacts::Idle
+            )
+        };
+        let supply = situation.runners.iter();
+        let supply = supply.filter(|runner| is_supply(runner.phase)).count();
+        let unserved = situation.pending.len().saturating_sub(supply);
+        if u32::try_from(unserved).unwrap_or(u32::MAX) <= registrations {
+            return Ok(());
+        }
+        let now = self.now();
+        self.change_shared(SharedItem::Budget, |budget: &mut Budget| {
+            budget.note_short(now);
+        })
+        .await
     }
 
     /// Does what was decided and saved: asks EC2, gives what comes of it its configuration, and meanwhile, if

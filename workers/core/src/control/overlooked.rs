@@ -37,6 +37,9 @@ const POLLED_AT_MOST: usize = 1_000;
 /// What asking for the jobs of a repository costs of GitHub's points, where it has none.
 const POINTS_A_REPOSITORY: u32 = 4;
 
+/// When a scope whose jobs were known already is looked at again, in seconds.
+const LOOKED_AT_AGAIN: u64 = 60;
+
 /// The most repositories that one tick asks.
 const POLLED_IN_A_TICK: u32 = 25;
 
@@ -66,21 +69,29 @@ impl Control {
         let mut looks = vec![(hook.look(), None)];
         looks.extend(hook.look_back().map(|(look, cursor)| (look, Some(cursor))));
         for (mut look, mut cursor) in looks {
+            let is_back = cursor.is_some();
+            let before = pages;
+            let mut is_refused = false;
             while pages < PAGES {
-                let page = match self.ports.github.deliveries(cursor.as_deref()).await {
-                    Ok(page) => page,
-                    // What was read before stays read.
-                    Err(error) => return self.not_told("webhooks that failed", &error).await,
-                };
                 pages += 1;
-                cursor = look.page(page, &hook, self.now());
+                match self.ports.github.deliveries(cursor.as_deref()).await {
+                    Ok(page) => cursor = look.page(page, &hook, self.now()),
+                    Err(error) => {
+                        self.not_told("webhooks that failed", &error).await?;
+                        is_refused = error.fault == GitHubFault::Refused;
+                        pages = PAGES;
+                    }
+                }
                 if cursor.is_none() {
                     break;
                 }
             }
-            let now = self.now();
-            self.change_shared(SharedItem::Hook, |hook: &mut Hook| hook.note(&look, now))
-                .await?;
+            // Where nothing was read, a gap stays, unless GitHub does not know its beginning any more.
+            if look.has_read() || (is_back && is_refused && pages > before) {
+                let now = self.now();
+                self.change_shared(SharedItem::Hook, |hook: &mut Hook| hook.note(&look, now))
+                    .await?;
+            }
         }
         self.note_reads(pages).await;
         self.redeliver().await
@@ -88,37 +99,47 @@ impl Control {
 
     async fn redeliver(&self) -> Result<usize, ControlError> {
         let (hook, _revision): (Hook, u64) = self.read_shared(SharedItem::Hook).await?;
-        let wanted = hook.wanted();
+        let now = self.now();
+        let wanted = hook.wanted(now);
         if wanted == 0 {
             return Ok(0);
         }
-        let now = self.now();
         let granted = self
             .change_shared(SharedItem::Budget, |budget: &mut Budget| {
                 budget.reserve_redeliveries(wanted, &self.operation.rates, now)
             })
             .await?;
-        // Taken off the list first: each webhook is asked for once.
+        // Taken off the list first, so that no other tick asks for them too.
         let taken = self
-            .change_shared(SharedItem::Hook, |hook: &mut Hook| hook.take(granted))
+            .change_shared(SharedItem::Hook, |hook: &mut Hook| hook.take(granted, now))
             .await?;
-        let count = taken.len();
         let mut asking = Vec::new();
         for one in taken {
-            asking.push(async move { self.ports.github.deliver_again(one.id).await }.boxed());
+            let ask = async move {
+                let asked = self.ports.github.deliver_again(one.id).await;
+                (one, asked)
+            };
+            asking.push(ask.boxed());
         }
         let mut asked = stream::iter(asking).buffer_unordered(ASKED_AT_ONCE);
-        while let Some(one) = asked.next().await {
-            if let Err(error) = one {
-                self.not_told("a webhook that failed", &error).await?;
+        let mut count = 0;
+        while let Some((one, came)) = asked.next().await {
+            let Err(error) = came else {
+                count += 1;
+                continue;
+            };
+            self.not_told("a webhook that failed", &error).await?;
+            // GitHub has forgotten it, or will not.
+            if error.fault != GitHubFault::Refused {
+                self.change_shared(SharedItem::Hook, |hook: &mut Hook| hook.put_back(&one))
+                    .await?;
             }
         }
         if count > 0 {
+            let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);
             self.report(&Happening::Redelivered {
                 webhooks: count,
-                left: usize::try_from(wanted)
-                    .unwrap_or(usize::MAX)
-                    .saturating_sub(count),
+                left: wanted.saturating_sub(count),
             });
         }
         Ok(count)
@@ -148,11 +169,21 @@ impl Control {
                 polling.left.drain(..count).collect::<Vec<_>>()
             })
             .await?;
-        let mut found = Rebuilt::default();
+        let mut asking = Vec::new();
         for one in taken {
-            self.poll_one(one, &mut found).await?;
+            asking.push(self.poll_one(one).boxed());
         }
-        Ok(found.jobs())
+        let mut asked = stream::iter(asking).buffer_unordered(ASKED_AT_ONCE);
+        let mut found = 0;
+        let mut failed = None;
+        while let Some(one) = asked.next().await {
+            match one {
+                Ok(jobs) => found += jobs,
+                // What keeps one repository holds up no other.
+                Err(error) => failed = Some(error),
+            }
+        }
+        failed.map_or(Ok(found), Err)
     }
 
     async fn list_active(&self) -> Result<(), ControlError> {
@@ -165,58 +196,84 @@ impl Control {
                 return Ok(());
             }
         };
-        let mut left = VecDeque::new();
+        // First, so that a tick that ends before the list does begins the next one in its turn.
+        self.change_shared(SharedItem::Polling, |polling: &mut Polling| {
+            polling.listed_at = now;
+        })
+        .await?;
+        let mut asking = Vec::new();
         for account in accounts {
-            match self.ports.github.active_repositories(&account, since).await {
-                Ok(active) => left.extend(active.into_iter().map(|name| Polled {
-                    name,
-                    installation: account.installation,
-                })),
+            let ask = async move {
+                let active = self.ports.github.active_repositories(&account, since).await;
+                (account.installation, active)
+            };
+            asking.push(ask.boxed());
+        }
+        let requests = 1 + 2 * asking.len();
+        let mut asked = stream::iter(asking).buffer_unordered(ASKED_AT_ONCE);
+        // Of each account in turn: none has all the places.
+        let mut by_account: Vec<VecDeque<Polled>> = Vec::new();
+        while let Some((installation, active)) = asked.next().await {
+            match active {
+                Ok(active) => {
+                    let polled = active.into_iter().map(|name| Polled { name, installation });
+                    by_account.push(polled.collect());
+                }
                 Err(error) => {
                     self.not_told("repositories with jobs", &error).await?;
                 }
             }
         }
-        left.truncate(POLLED_AT_MOST);
-        self.note_reads(1 + left.len() / 100).await;
+        drop(asked);
+        let mut left = VecDeque::new();
+        while left.len() < POLLED_AT_MOST && by_account.iter().any(|of_one| !of_one.is_empty()) {
+            left.extend(by_account.iter_mut().filter_map(VecDeque::pop_front));
+        }
+        self.note_reads(requests + left.len() / 100).await;
         self.change_shared(SharedItem::Polling, |polling: &mut Polling| {
-            polling.listed_at = now;
             polling.left.clone_from(&left);
         })
         .await
     }
 
-    async fn poll_one(&self, polled: Polled, found: &mut Rebuilt) -> Result<(), ControlError> {
+    /// How many jobs nobody had told of.
+    async fn poll_one(&self, polled: Polled) -> Result<usize, ControlError> {
         let target = RegistrationTarget {
             scope: polled.name,
             installation: Some(polled.installation),
         };
         let live = match self.ports.github.live_jobs(&target).await {
             Ok(live) => live,
-            Err(error) => {
-                self.not_told("jobs without a webhook", &error).await?;
-                return Ok(());
-            }
+            Err(error) => return self.not_told("jobs without a webhook", &error).await,
         };
         self.note_reads(3 + live.events.len()).await;
-        let before = found.jobs();
-        let scopes = self.fold_live(live, "", found).await?;
-        if found.jobs() == before {
-            return Ok(());
+        let mut found = Rebuilt::default();
+        let scopes = self.fold_live(live, "", &mut found).await?;
+        let jobs = found.jobs();
+        if jobs > 0 {
+            self.report(&Happening::FoundJobs {
+                repository: target.scope.to_string(),
+                jobs,
+            });
         }
-        self.report(&Happening::FoundJobs {
-            repository: target.scope.to_string(),
-            jobs: found.jobs() - before,
-        });
         for scope in scopes {
+            let now = self.now();
             let request = ActRequest {
                 scope,
-                folded: format!("found-{}", self.now().0),
+                folded: format!("found-{}", now.0),
                 trigger: Trigger::Jobs,
             };
-            self.ports.acts.ask(&request).await?;
+            let asked = match jobs {
+                0 => None,
+                _ => self.ports.acts.ask(&request).await.ok(),
+            };
+            if asked.is_none() {
+                // Whoever found them before may have died before it asked.
+                self.look_again(scope, Timestamp(now.0 + LOOKED_AT_AGAIN))
+                    .await?;
+            }
         }
-        Ok(())
+        Ok(jobs)
     }
 
     /// Instances that EC2 has shown to this process and has not shown twice since are gone: its own word of it was
@@ -229,6 +286,13 @@ impl Control {
             }
             for instance in &ours.instances {
                 shown.insert(instance.id.clone(), 0);
+            }
+            // Of those whose tags can't be read it is known that they are there.
+            for unreadable in &ours.unreadable {
+                let id = unreadable.id.parse().ok();
+                if let Some(missed) = id.and_then(|id: InstanceId| shown.get_mut(&id)) {
+                    *missed = 0;
+                }
             }
             let gone = shown.iter().filter(|(_, missed)| **missed >= 2);
             let gone: Vec<InstanceId> = gone.map(|(id, _)| id.clone()).collect();

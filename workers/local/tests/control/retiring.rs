@@ -266,9 +266,9 @@ async fn a_job_that_counted_on_a_runner_that_goes_is_looked_at_at_once() {
 #[tokio::test]
 async fn registrations_go_before_removals() {
     let rates = Rates {
-        // Six writes.
-        points_a_minute: Some(30),
-        registrations_an_hour: None,
+        // Points are not what lacks.
+        points_a_minute: Some(600),
+        registrations_an_hour: Some(9),
     };
     let world = World::with(|operation| operation.rates = rates);
     let world = idle_in(world, 3).await;
@@ -277,7 +277,41 @@ async fn registrations_go_before_removals() {
         world.queue(n).await;
     }
     world.act().await;
+    assert_eq!(world.state().await.runners.len(), 9, "six of ten");
+    // None of the idle ones counts for more than a job each, and one is not needed.
+    world.complete(10).await;
+    for n in 11..20 {
+        world.complete(n).await;
+    }
     let came = world.scale_down().await;
     assert_eq!(came.retired, 0, "{came:?}");
     assert_eq!(world.github().removals, 0);
+    world.pass(61);
+    assert_eq!(world.scale_down().await.retired, 3);
+}
+
+#[tokio::test]
+async fn an_instance_that_does_not_end_itself_is_ended_but_not_while_github_says_that_it_has_a_job()
+{
+    let world = idle(1).await;
+    let runner = world.state().await.runners.remove(0);
+    let gone = stoker_core::runner::RunnerNews::Gone;
+    world
+        .control
+        .fold_runner(&runner.instance, &gone)
+        .await
+        .unwrap();
+    world.pass(301);
+    // Its list misses it; asked for it by name, it says that it has a job.
+    world.runners_are(true, true);
+    world.github().hides_from_lists = true;
+    for _ in 0..3 {
+        world.scale_down().await;
+        world.pass(60);
+    }
+    assert!(world.fleet().terminated.is_empty());
+    world.runners_are(true, false);
+    world.scale_down().await;
+    assert_eq!(world.fleet().terminated.len(), 1);
+    assert!(world.github().registered.is_empty());
 }

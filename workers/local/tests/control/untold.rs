@@ -33,10 +33,10 @@ async fn webhooks_that_failed_are_asked_for_once_work_first_and_none_while_the_n
     ];
     world.github().deliveries = failing.to_vec();
     world.control.tick().await.unwrap();
-    assert!(
-        world.github().delivered_again.is_empty(),
-        "the webhook is down"
-    );
+    world.pass(60);
+    world.control.tick().await.unwrap();
+    // The webhook is down: one shows whether it still is.
+    assert_eq!(world.github().delivered_again, [1]);
     // It is up again.
     let newest = delivery(&world, 6, "queued", 202);
     world.github().deliveries.insert(0, newest);
@@ -44,7 +44,7 @@ async fn webhooks_that_failed_are_asked_for_once_work_first_and_none_while_the_n
         world.pass(60);
         world.control.tick().await.unwrap();
     }
-    assert_eq!(world.github().delivered_again, [1, 3, 5, 4]);
+    assert_eq!(world.github().delivered_again, [1, 1, 3, 5, 4]);
     let told = world.told();
     let redelivered = |one: &&Happening| matches!(one, Happening::Redelivered { webhooks: 4, .. });
     assert_eq!(told.iter().filter(redelivered).count(), 1);
@@ -139,5 +139,29 @@ async fn a_job_of_which_nothing_was_heard_for_long_is_asked_about() {
         .unwrap()
         .unwrap();
     assert_eq!(runner.phase, RunnerPhase::Ended);
+    assert!(world.state().await.jobs.is_empty());
+}
+
+#[tokio::test]
+async fn a_job_about_which_github_gives_no_answer_does_not_keep_its_scope_busy_and_ends_at_last() {
+    let world = World::new();
+    world.queue(1).await;
+    world.act().await;
+    world.github().lists_nothing = true;
+    world.pass(600);
+    world.act_when_due().await;
+    let asked = world.github().looked_up;
+    assert_eq!(asked, 1);
+    for _ in 0..5 {
+        world.pass(60);
+        world.act_when_due().await;
+    }
+    assert_eq!(
+        world.github().looked_up,
+        asked,
+        "it has its turn in ten minutes"
+    );
+    world.pass(24 * 3_600);
+    world.act_when_due().await;
     assert!(world.state().await.jobs.is_empty());
 }

@@ -69,12 +69,16 @@ pub(crate) struct GitHubState {
     pub(crate) live: LiveJobs,
     /// It lists neither runners nor jobs.
     pub(crate) lists_nothing: bool,
+    /// Its lists have none of the runners, which it knows by their names.
+    pub(crate) hides_from_lists: bool,
     /// It does not let the App at anything any more.
     pub(crate) closed: bool,
     /// Each runner takes a job in the moment in which it is to be removed.
     pub(crate) gives_jobs_at_removal: bool,
     /// It answers to a removal that it knows no such runner.
     pub(crate) knows_no_removal: bool,
+    /// How often it was asked for a job.
+    pub(crate) looked_up: usize,
     /// What it says of any job; none: that it knows none.
     pub(crate) says: Option<JobLookup>,
     /// The repositories that were pushed to lately.

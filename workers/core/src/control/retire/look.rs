@@ -46,6 +46,8 @@ pub(super) struct Looked {
     pub(super) ids: BTreeMap<InstanceId, u64>,
     /// Those of them that run a job.
     pub(super) busy: BTreeSet<InstanceId>,
+    /// Those of them that are connected.
+    pub(super) online: BTreeSet<InstanceId>,
 }
 
 impl Sight<'_> {
@@ -60,6 +62,9 @@ impl Sight<'_> {
             if runner.busy {
                 looked.busy.insert(instance.clone());
             }
+            if runner.online {
+                looked.online.insert(instance.clone());
+            }
             // Of two sights of one runner the one counts that keeps it.
             let known = listed.entry(instance).or_insert(runner);
             if runner.busy {
@@ -72,7 +77,7 @@ impl Sight<'_> {
         let known: BTreeSet<&InstanceId> = self.runners.iter().map(|one| &one.instance).collect();
         for (instance, runner) in &listed {
             let is_there = known.contains(instance) || self.instances.contains(instance);
-            if !is_there && !runner.online && !runner.busy {
+            if !is_there {
                 looked.odd.insert(Sighting::Left(runner.name.clone()));
             }
         }
@@ -83,12 +88,14 @@ impl Sight<'_> {
         let age = runner.launched_at.age(self.now);
         let instance = || runner.instance.clone();
         let was_shown = runner.launched_at.age(self.shown_at) > SHOWN_WITHIN;
-        if was_shown && !self.instances.contains(&runner.instance) {
+        let is_busy = listed.is_some_and(|listed| listed.busy);
+        // GitHub's word of a job is the stronger one: it takes minutes to notice that an instance is gone, and a
+        // job that runs is never to be taken for one that does not.
+        if was_shown && !is_busy && !self.instances.contains(&runner.instance) {
             looked.odd.insert(Sighting::Gone(instance()));
             looked.unclear.insert(instance());
             return;
         }
-        let is_busy = listed.is_some_and(|listed| listed.busy);
         let waits = listed.is_some_and(|listed| listed.online && !listed.busy);
         match &runner.phase {
             RunnerPhase::Busy { .. } | RunnerPhase::Occupied if is_busy => {}
@@ -260,15 +267,11 @@ mod tests {
         assert!(looked(&[new], false, &[]).odd.is_empty());
         let left = looked(&[], false, &[listed(&idle, false, false)]);
         assert_eq!(left.odd, [Sighting::Left(idle.name.clone())].into());
+        // It is odd while GitHub has not noticed either, and taken away when it has.
+        let connected = looked(&[], false, &[listed(&idle, true, true)]);
+        assert_eq!(connected.odd.len(), 1);
         assert!(
-            looked(&[], false, &[listed(&idle, true, false)])
-                .odd
-                .is_empty()
-        );
-        assert!(
-            looked(&[], false, &[listed(&idle, false, true)])
-                .odd
-                .is_empty()
+            connected.busy.contains(&idle.instance) && connected.online.contains(&idle.instance)
         );
         let foreign = RegisteredRunner {
             name: "somebody-else".to_owned(),
@@ -310,6 +313,7 @@ mod tests {
                 if is_busy {
                     prop_assert!(!looked.news.contains(&(id.clone(), RunnerNews::Online)));
                     prop_assert!(!is_odd(Sighting::Lost(id.clone())));
+                    prop_assert!(!is_odd(Sighting::Gone(id.clone())));
                     prop_assert!(!is_odd(Sighting::Left(runner.name.clone())));
                     prop_assert!(!looked.unfinished.contains(&job) || phases.len() > 1);
                 }

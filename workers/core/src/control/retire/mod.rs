@@ -11,6 +11,7 @@ mod odd;
 mod remove;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use futures::future::FutureExt as _;
 use futures::stream::{self, StreamExt as _};
@@ -60,6 +61,8 @@ pub struct ScaledDown {
 /// What EC2 shows of a scope.
 struct Shown {
     instances: Vec<OwnInstance>,
+    /// Instances of the deployment of which nobody can tell for whom they are: they are there.
+    unreadable: Arc<BTreeSet<InstanceId>>,
     /// When it was asked.
     at: Timestamp,
 }
@@ -95,7 +98,14 @@ impl Control {
             let due = came.again.iter().filter(|(_, at)| **at <= now);
             let due: BTreeSet<ScopeKey> = due.map(|(scope, _)| *scope).collect();
             came.again.retain(|scope, _| !due.contains(scope));
-            let more = self.look_at_scopes(Some(&due), until).await?;
+            let more = match self.look_at_scopes(Some(&due), until).await {
+                Ok(more) => more,
+                // What was done is done: the next schedule goes on.
+                Err(error) => {
+                    came.problems.push(error.to_string());
+                    break;
+                }
+            };
             came.retired += more.retired;
             came.taken_away += more.taken_away;
             came.again.extend(more.again);
@@ -112,6 +122,8 @@ impl Control {
         let shown_at = self.now();
         let ours = self.ports.fleet.ours().await?;
         let mut scopes: BTreeMap<ScopeKey, Vec<OwnInstance>> = BTreeMap::new();
+        let unreadable = ours.unreadable.iter().filter_map(|one| one.id.parse().ok());
+        let unreadable: Arc<BTreeSet<InstanceId>> = Arc::new(unreadable.collect());
         for instance in ours.instances {
             scopes.entry(instance.scope).or_default().push(instance);
         }
@@ -132,6 +144,7 @@ impl Control {
         for (scope, instances) in scopes {
             let shown = Shown {
                 instances,
+                unreadable: Arc::clone(&unreadable),
                 at: shown_at,
             };
             let look = async move { (scope, self.scale_down_scope(scope, &shown, until).await) };
@@ -277,7 +290,11 @@ impl Control {
         registered: &[RegisteredRunner],
     ) -> Result<(Looked, BTreeSet<Sighting>), ControlError> {
         let instances = &shown.instances;
-        let there: BTreeSet<InstanceId> = instances.iter().map(|one| one.id.clone()).collect();
+        let there = instances
+            .iter()
+            .map(|one| &one.id)
+            .chain(&*shown.unreadable);
+        let there: BTreeSet<InstanceId> = there.cloned().collect();
         let mut looked = Sight {
             runners: &state.runners,
             instances: &there,
@@ -313,9 +330,7 @@ impl Control {
                 *runner = newer;
             }
         }
-        if !looked.unfinished.is_empty() {
-            self.check_jobs(&target.scope, &looked.unfinished).await?;
-        }
+        self.check_some(&target.scope, &looked.unfinished).await?;
         Ok((looked, believed))
     }
 

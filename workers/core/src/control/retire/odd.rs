@@ -7,17 +7,13 @@ use super::look::Looked;
 use crate::control::{Control, ControlError};
 use crate::happening::Happening;
 use crate::ids::{InstanceId, JobKey, ScopeKey};
-use crate::job::{Job, JobPhase, Standing};
+use crate::job::{Job, JobPhase, RUNS_AT_MOST, Standing};
 use crate::ports::{OwnInstance, RegistrationTarget, ScopeState, SharedItem};
 use crate::runner::{Runner, RunnerNews};
 use crate::sightings::{Sighting, Sightings};
 
 /// How long an instance is given to end itself after its runner has, in seconds.
 const LINGERS: u32 = 300;
-
-/// For how long a runner of which nothing can be learnt may run a job, in seconds: GitHub ends a job on a
-/// self-hosted runner after five days ("Actions limits", job execution time).
-const LONGEST_JOB: u32 = 5 * 24 * 3_600;
 
 impl Control {
     /// Instances whose runner has ended a while ago. Those that the ledger does not know are given back to it.
@@ -124,13 +120,17 @@ impl Control {
         };
         // It may have been launched since the scope was read.
         let known = self.ports.ledger.runner(&instance).await?;
-        if known.is_some_and(|runner| runner.is_live()) || self.reserve_removals(1).await? == 0 {
+        if known.is_some_and(|runner| runner.is_live()) {
             return Ok(false);
         }
         let Some(id) = looked.ids.get(&instance) else {
             return Ok(false);
         };
-        if !self.remove_left(target, *id).await? {
+        // GitHub takes minutes to notice that it is gone.
+        if looked.busy.contains(&instance) || looked.online.contains(&instance) {
+            return Ok(false);
+        }
+        if self.reserve_removals(1).await? == 0 || !self.remove_left(target, *id).await? {
             return Ok(false);
         }
         self.tell_taken_away(
@@ -150,16 +150,27 @@ impl Control {
         looked: &Looked,
         instance: &InstanceId,
     ) -> Result<bool, ControlError> {
-        if looked.busy.contains(instance) {
+        let name = self.operation.names.name(instance);
+        if looked.busy.contains(instance) || self.reserve_removals(1).await? == 0 {
             // GitHub has given it a job all the same.
             return Ok(false);
         }
-        if let Some(id) = looked.ids.get(instance) {
-            let is_removed =
-                self.reserve_removals(1).await? > 0 && self.remove_left(target, *id).await?;
-            if !is_removed {
-                return Ok(false);
-            }
+        // A list may have missed it while it was read.
+        let id = match looked.ids.get(instance) {
+            Some(id) => Some(*id),
+            None => match self.ports.github.runner(target, &name).await {
+                Ok(Some(found)) if found.busy => return Ok(false),
+                Ok(found) => found.map(|found| found.id),
+                Err(error) => {
+                    self.heed(&error).await?;
+                    return Ok(false);
+                }
+            },
+        };
+        if let Some(id) = id
+            && !self.remove_left(target, id).await?
+        {
+            return Ok(false);
         }
         if !self
             .terminate_instances(std::slice::from_ref(instance))
@@ -167,7 +178,6 @@ impl Control {
         {
             return Ok(false);
         }
-        let name = self.operation.names.name(instance);
         self.tell_taken_away(
             scope,
             &name,
@@ -206,7 +216,7 @@ impl Control {
             self.change_job(*job, |known, _| let_go(known?, &reason))
                 .await?;
         }
-        let old = |runner: &&Runner| runner.phase_since.age(now) > LONGEST_JOB;
+        let old = |runner: &&Runner| runner.phase_since.age(now) > RUNS_AT_MOST;
         let mut came = Came::default();
         for runner in state.runners.iter().filter(old) {
             if self
@@ -219,6 +229,15 @@ impl Control {
                 let reason = "no job takes longer, and GitHub can't be asked whether it has one";
                 self.tell_taken_away(scope, &runner.name, &runner.instance, reason);
             }
+        }
+        if state.runners.is_empty() && waiting.is_empty() && came.taken_away == 0 {
+            // There is nothing left that anybody could do for it.
+            let nothing = BTreeSet::new();
+            self.change_shared(SharedItem::Sightings, |sightings: &mut Sightings| {
+                let _believed = sightings.look(scope, &target.scope, &nothing, now);
+            })
+            .await?;
+            return Ok(came);
         }
         self.report(&Happening::ScopeClosed {
             scope,

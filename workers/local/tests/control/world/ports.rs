@@ -189,7 +189,14 @@ impl GitHub for Outside {
         _: &str,
         _: JobId,
     ) -> Result<JobLookup, GitHubError> {
-        let says = self.github.lock().unwrap().says.clone();
+        let says = {
+            let mut github = self.github.lock().unwrap();
+            github.looked_up += 1;
+            if github.lists_nothing {
+                return Err(no_list("look up a job"));
+            }
+            github.says.clone()
+        };
         Ok(says.unwrap_or(JobLookup::Unknown))
     }
 
@@ -253,6 +260,9 @@ impl GitHub for Outside {
         }
         if github.lists_nothing {
             return Err(no_list("list the runners"));
+        }
+        if github.hides_from_lists {
+            return Ok(Vec::new());
         }
         Ok(github.registered.clone())
     }
