@@ -259,7 +259,9 @@ async fn every_kind_of_exchange_is_as_github_describes_it() {
         })
         .collect();
     let missing: Vec<_> = all.difference(&covered).collect();
-    let unlisted: Vec<_> = covered.difference(&all).collect();
+    // That what is known still holds is no answer that any operation describes.
+    let described = covered.iter().filter(|(_, status)| *status != 304);
+    let unlisted: Vec<_> = described.filter(|one| !all.contains(*one)).collect();
     assert!(
         missing.is_empty() && unlisted.is_empty(),
         "not asked for: {missing:?}; not in the list: {unlisted:?}"

@@ -56,7 +56,8 @@ async fn a_runner_that_nobody_needs_is_removed_and_then_terminated_with_its_reas
     let decided = decided.unwrap();
     assert_eq!(decided.retired[0].reason, "nobody needs it");
     assert_eq!(decided.retired[0].runners.len(), 2);
-    for instance in world.fleet().terminated.clone() {
+    let terminated = world.fleet().terminated.clone();
+    for instance in terminated {
         let retirement = runner(&world, &instance).await.retirement.unwrap();
         assert_eq!(retirement.decision.as_ref(), Some(&decided.id));
     }
