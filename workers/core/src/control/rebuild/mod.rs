@@ -242,6 +242,9 @@ impl Control {
                 return Ok(rebuilt);
             }
         };
+        // Each repository is asked for its runs in two states, and each run for its jobs.
+        self.note_reads(1 + 2 * live.repositories + live.events.len())
+            .await;
         let written = self.write_runners(&instances, &registered).await?;
         let entry = rebuilt.scope(scope, &name);
         entry.runners += written.new;
@@ -322,6 +325,8 @@ impl Control {
                 return Ok((rebuilt, BTreeSet::new()));
             }
         };
+        self.note_reads(1 + 2 * live.repositories + live.events.len())
+            .await;
         let scopes = self.fold_live(live, "", &mut rebuilt).await?;
         Ok((rebuilt, scopes))
     }
