@@ -4,19 +4,15 @@ use std::collections::HashMap;
 
 use stoker_aws::LambdaFunction;
 use stoker_deciders::Settings;
+use stoker_deciders::settings::Handling;
 use stoker_lambda::reader::{Reader, SettingsError};
 
 use super::finding::{Check, Finding};
 
-/// What scale-up gives a message, if it is not told otherwise.
-const MOST_RECEIVES: u32 = 10;
-
 /// All of it.
 pub(super) struct Deployment {
     pub(super) settings: Settings,
-    pub(super) dead_letter_queue_url: String,
-    /// How often a message may fail before the Lambda puts it aside.
-    pub(super) most_receives: u32,
+    pub(super) handling: Handling,
     /// The Lambda's time-out, in seconds.
     pub(super) timeout: u64,
 }
@@ -37,37 +33,23 @@ pub(super) async fn read(function: &str) -> Result<Deployment, (Option<String>, 
         )
     })?;
     let read = settings(&configuration.environment);
-    read.map(
-        |(settings, dead_letter_queue_url, most_receives)| Deployment {
-            settings,
-            dead_letter_queue_url,
-            most_receives,
-            timeout: configuration.timeout,
-        },
-    )
+    read.map(|(settings, handling)| Deployment {
+        settings,
+        handling,
+        timeout: configuration.timeout,
+    })
     .map_err(|error| {
         let name = configuration.environment.get("DEPLOYMENT").cloned();
         (name, wrong(&subject, &error))
     })
 }
 
-fn settings(
-    environment: &HashMap<String, String>,
-) -> Result<(Settings, String, u32), SettingsError> {
+fn settings(environment: &HashMap<String, String>) -> Result<(Settings, Handling), SettingsError> {
     let mut reader = Reader::new(|name: &str| environment.get(name).cloned());
     // Each is read before any is missed, so that all of them are listed.
     let deciding = Settings::from_reader(&mut reader);
-    let dead_letters = reader.required(
-        "DEAD_LETTER_QUEUE_URL",
-        "the URL of the queue for messages that can't be handled",
-    );
-    let receives = "how often a message may be delivered before it is put aside";
-    let most_receives = reader.number("MAX_RECEIVES", 1..=1_000, Some(MOST_RECEIVES), receives);
-    let all = deciding
-        .zip(dead_letters)
-        .zip(most_receives)
-        .map(|((settings, dead_letters), receives)| (settings, dead_letters, receives));
-    reader.finish(all)
+    let handling = Handling::from_reader(&mut reader);
+    reader.finish(deciding.zip(handling))
 }
 
 fn wrong(subject: &str, error: &SettingsError) -> Vec<Finding> {

@@ -40,7 +40,10 @@ pub(super) async fn all(aws: &Inspector, deployment: &Deployment) -> Vec<Finding
     let (intake, act, dead) = join3(
         one(Role::Intake, &settings.intake_queue_url),
         one(Role::Act, &settings.act_queue_url),
-        one(Role::DeadLetters, &deployment.dead_letter_queue_url),
+        one(
+            Role::DeadLetters,
+            &deployment.handling.dead_letter_queue_url,
+        ),
     )
     .await;
     [intake, act, dead].concat()
@@ -52,7 +55,7 @@ fn of(
     answer: Result<QueueFacts, InspectError>,
     deployment: &Deployment,
 ) -> Vec<Finding> {
-    let receives = u64::from(deployment.most_receives);
+    let receives = u64::from(deployment.handling.most_receives);
     match answer {
         Ok(facts) => judge(role, url, &facts, deployment.timeout, receives),
         Err(error) => {

@@ -6,7 +6,8 @@ use jsonwebtoken::{Algorithm, Validation, decode};
 use serde::Deserialize;
 
 use super::answer;
-use super::state::{Level, State};
+use super::level::Level;
+use super::state::State;
 
 /// GitHub refuses a JWT that is good for longer, in seconds.
 const LONGEST_LIFE: i64 = 600;

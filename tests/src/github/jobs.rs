@@ -7,7 +7,8 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use serde_json::{Value, json};
 
-use super::state::{Job, Level, State};
+use super::level::Level;
+use super::state::{Job, State};
 use super::{answer, auth};
 
 pub(super) async fn job(

@@ -13,6 +13,7 @@
 mod answer;
 pub mod app;
 mod auth;
+pub mod call;
 pub mod deliveries;
 pub mod exchange;
 pub mod fault;
@@ -20,6 +21,7 @@ mod groups;
 mod installations;
 mod jobs;
 pub mod key;
+pub mod level;
 mod patience;
 mod runners;
 pub mod runs;
@@ -39,11 +41,13 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 pub use app::Setup;
+pub use call::Call;
 pub use exchange::{Answer, Content, Exchange};
 pub use fault::Fault;
 pub use key::AppKey;
+pub use level::Level;
 pub use runs::Repository;
-pub use state::{Account, Call, Job, Level, Registered, State};
+pub use state::{Account, Job, Registered, State};
 
 /// GitHub, on a free port of this machine, until it is dropped.
 #[derive(Debug)]

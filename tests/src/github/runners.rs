@@ -12,7 +12,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::state::{Level, Registered, State};
+use super::level::Level;
+use super::state::{Registered, State};
 use super::{answer, auth};
 
 /// How long a registration token is good for, in seconds.

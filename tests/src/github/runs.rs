@@ -11,7 +11,8 @@ use serde_json::{Map, Value, json};
 
 use super::installations::{self, Paging};
 use super::jobs::{run_of, shown};
-use super::state::{Account, Job, Level, State};
+use super::level::Level;
+use super::state::{Account, Job, State};
 use super::{answer, auth};
 
 /// A repository, as a test presets it.

@@ -10,68 +10,14 @@ use jsonwebtoken::DecodingKey;
 use tokio::sync::watch;
 
 use super::app::Setup;
+use super::call::Call;
 use super::deliveries::Delivered;
 use super::exchange::{Answer, Exchange};
 use super::fault::Fault;
 use super::key::AppKey;
+use super::level::Level;
 use super::patience::Patience;
 use super::runs::Listed;
-
-/// The kinds of request that are counted, and that can be made to fail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Call {
-    /// Which installation serves an owner or a repository.
-    Installation,
-    /// An installation's access token.
-    AccessToken,
-    /// A registration token.
-    RegistrationToken,
-    /// A just-in-time configuration.
-    JitConfig,
-    /// A job.
-    Job,
-    /// The runner groups of an organisation.
-    RunnerGroups,
-    /// The runners of an organisation or repository.
-    Runners,
-    /// A runner's removal.
-    Removal,
-    /// The App's installations.
-    Installations,
-    /// A repository, or all that an installation sees.
-    Repositories,
-    /// The runs of a repository.
-    Runs,
-    /// The jobs of a run.
-    RunJobs,
-    /// The deliveries of the App's webhook.
-    Deliveries,
-    /// Another attempt of one.
-    Redelivery,
-}
-
-impl Call {
-    pub(super) fn of(method: &Method, path: &str) -> Option<Self> {
-        let segments: Vec<&str> = path.trim_start_matches('/').split('/').collect();
-        match (method.as_str(), segments.as_slice()) {
-            ("GET", [.., "installation"]) => Some(Self::Installation),
-            ("POST", [.., "access_tokens"]) => Some(Self::AccessToken),
-            ("POST", [.., "registration-token"]) => Some(Self::RegistrationToken),
-            ("POST", [.., "generate-jitconfig"]) => Some(Self::JitConfig),
-            ("GET", [.., "jobs", _]) => Some(Self::Job),
-            ("GET", [.., "actions", "runner-groups"]) => Some(Self::RunnerGroups),
-            ("GET", [.., "actions", "runners"]) => Some(Self::Runners),
-            ("DELETE", [.., "actions", "runners", _]) => Some(Self::Removal),
-            ("GET", ["app", "installations"]) => Some(Self::Installations),
-            ("GET", ["installation", "repositories"] | ["repos", _, _]) => Some(Self::Repositories),
-            ("GET", [.., "actions", "runs"]) => Some(Self::Runs),
-            ("GET", [.., "runs", _, "jobs"]) => Some(Self::RunJobs),
-            ("GET", [.., "hook", "deliveries"]) => Some(Self::Deliveries),
-            ("POST", [.., "deliveries", _, "attempts"]) => Some(Self::Redelivery),
-            _ => None,
-        }
-    }
-}
 
 /// Where the App is installed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,35 +35,6 @@ pub struct Job {
     pub status: String,
     /// What it asks of a runner.
     pub labels: Vec<String>,
-}
-
-/// Where a runner is registered, in lower case: an organisation, or `owner/repository`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Level {
-    /// With an organisation.
-    Organization(String),
-    /// With a repository.
-    Repository(String),
-}
-
-impl Level {
-    /// An organisation.
-    pub fn organization(login: &str) -> Self {
-        Self::Organization(login.to_lowercase())
-    }
-
-    /// A repository.
-    pub fn repository(owner: &str, name: &str) -> Self {
-        Self::Repository(format!("{owner}/{name}").to_lowercase())
-    }
-
-    /// The account that owns it.
-    pub(super) fn owner(&self) -> &str {
-        match self {
-            Self::Organization(login) => login,
-            Self::Repository(full) => full.split_once('/').map_or(full, |(owner, _)| owner),
-        }
-    }
 }
 
 /// A runner that was given a just-in-time configuration.

@@ -1,142 +1,10 @@
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU32, Ordering};
+#[path = "tests/fakes.rs"]
+mod fakes;
 
-use stoker_core::ports::LedgerError;
+use std::sync::atomic::Ordering;
 
 use super::*;
-
-/// A clock that stands still.
-struct Noon;
-
-impl Clock for Noon {
-    fn now(&self) -> stoker_core::time::Timestamp {
-        stoker_core::time::Timestamp(1_800_000_000)
-    }
-}
-
-/// A control plane that notes what it is asked, and fails as it is told.
-#[derive(Default)]
-struct Noting {
-    done: Mutex<Vec<String>>,
-    asked: Mutex<Vec<ActRequest>>,
-    triggers: Mutex<Vec<Trigger>>,
-    try_again: Vec<&'static str>,
-    fails: Vec<&'static str>,
-    panics: Vec<&'static str>,
-    hangs: Vec<&'static str>,
-    takes: Duration,
-}
-
-impl Noting {
-    async fn note(&self, what: String) -> Result<Acted, ControlError> {
-        tokio::time::sleep(self.takes).await;
-        let is = |list: &[&str]| list.contains(&what.as_str());
-        assert!(!is(&self.panics), "told to");
-        if is(&self.hangs) {
-            std::future::pending::<()>().await;
-        }
-        let fails = is(&self.fails);
-        let again = is(&self.try_again);
-        self.done.lock().unwrap().push(what);
-        if fails {
-            return Err(LedgerError::Conflict("job".to_owned()).into());
-        }
-        Ok(if again {
-            Acted::TryAgain { after: 7 }
-        } else {
-            Acted::Done
-        })
-    }
-}
-
-#[async_trait]
-impl Steer for Noting {
-    async fn fold(&self, event: &JobEvent) -> Result<Option<ActRequest>, ControlError> {
-        self.note(event.name.clone()).await?;
-        let scope = format!("org-{}", event.owner.id);
-        Ok(Some(ActRequest {
-            scope: scope.parse().unwrap(),
-            folded: event.delivery.to_string(),
-            trigger: Trigger::Jobs,
-        }))
-    }
-
-    async fn fold_instance(
-        &self,
-        instance: &InstanceId,
-        news: &RunnerNews,
-        event: &str,
-    ) -> Result<Option<ActRequest>, ControlError> {
-        let what = format!("{instance} {news:?} {event}");
-        self.note(what).await?;
-        Ok(None)
-    }
-
-    async fn ask(&self, request: &ActRequest) -> Result<(), ControlError> {
-        if self.fails.contains(&"asking") {
-            return Err(LedgerError::Conflict("queue".to_owned()).into());
-        }
-        self.asked.lock().unwrap().push(request.clone());
-        Ok(())
-    }
-
-    async fn act(&self, scope: ScopeKey, trigger: Trigger) -> Result<Acted, ControlError> {
-        self.triggers.lock().unwrap().push(trigger);
-        self.note(scope.to_string()).await
-    }
-
-    async fn act_later(&self, scope: ScopeKey, seconds: u32) -> Result<(), ControlError> {
-        self.note(format!("{scope} in {seconds}")).await.map(|_| ())
-    }
-
-    async fn tick(&self) -> Result<(), ControlError> {
-        self.note("tick".to_owned()).await.map(|_| ())
-    }
-
-    async fn rebuild(&self) -> Result<Rebuilt, ControlError> {
-        let rebuilt = self.note("rebuild".to_owned()).await;
-        rebuilt.map(|_| Rebuilt::default())
-    }
-}
-
-/// Queues that note what becomes of messages.
-#[derive(Default)]
-struct Noted {
-    delayed: Mutex<Vec<(String, u32)>>,
-    aside: Mutex<Vec<(String, String)>>,
-    full: bool,
-    /// How often what was put aside was to be handled once more.
-    redriven: AtomicU32,
-}
-
-#[async_trait]
-impl Queues for Noted {
-    async fn delay(&self, record: &Record, seconds: u32) -> Result<(), String> {
-        let delayed = (record.id.clone(), seconds);
-        self.delayed.lock().unwrap().push(delayed);
-        Ok(())
-    }
-
-    async fn redrive(&self) -> Result<Redriven, String> {
-        self.redriven.fetch_add(1, Ordering::Relaxed);
-        Ok(Redriven::default())
-    }
-
-    async fn put_aside(&self, record: &Record, _: Aside, reason: &str) -> Result<(), String> {
-        if self.full {
-            return Err("it is down".to_owned());
-        }
-        let aside = (record.id.clone(), reason.to_owned());
-        self.aside.lock().unwrap().push(aside);
-        Ok(())
-    }
-}
-
-struct Silent;
-
-impl Reporter for Silent {
-    fn report(&self, _: stoker_core::time::Timestamp, _: &Happening) {}
-}
+use fakes::{Noon, Noted, Noting, Silent};
 
 /// What became of one message that was delivered so often; a request to act is its scope's turn.
 async fn one(
@@ -504,4 +372,17 @@ async fn scopes_are_acted_on_at_the_same_time() {
     let (failed, done) = handled(steer, &messages).await;
     assert!(failed.is_empty());
     assert_eq!(done.len(), 3);
+}
+
+#[tokio::test]
+async fn a_tick_has_what_was_put_aside_handled_once_more_though_it_fails_itself() {
+    let steer = Noting {
+        fails: vec!["tick"],
+        ..Noting::default()
+    };
+    let queues = Arc::new(Noted::default());
+    let told: Arc<dyn Queues> = Arc::<Noted>::clone(&queues);
+    let handler = Handler::new(steer, told, Arc::new(Silent), Arc::new(Noon), 4);
+    handler.tick().await.unwrap_err();
+    assert_eq!(queues.redriven.load(Ordering::Relaxed), 1);
 }

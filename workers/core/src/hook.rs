@@ -223,9 +223,7 @@ impl Hook {
         self.done.extend(done);
         taken
     }
-}
 
-impl Hook {
     /// One that was taken could not be asked for: it has its turn again.
     pub fn put_back(&mut self, failed: &Failed) {
         self.done.retain(|(_, mark)| *mark != failed.mark);

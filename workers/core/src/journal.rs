@@ -360,7 +360,10 @@ impl Recorder {
 impl Reporter for Recorder {
     fn report(&self, at: Timestamp, happening: &Happening) {
         self.told.report(at, happening);
-        self.write(|writing| writing.happened(at, happening));
+        // Nothing happened but that a minute went by: that is no record.
+        if !matches!(happening, Happening::Ticked(_)) {
+            self.write(|writing| writing.happened(at, happening));
+        }
     }
 
     fn decided(&self, at: Timestamp, decision: &Decision, considered: &Considered<'_>) {

@@ -8,11 +8,24 @@ pub mod metric;
 pub mod policies;
 pub mod reader;
 
+use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use stoker_core::ports::{Clock, Timer};
 use stoker_core::time::Timestamp;
+
+/// Runs a Lambda with its log; what keeps it from running is told there.
+pub async fn run(name: &str, lambda: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
+    log::start();
+    match lambda.await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{name} can't run: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
 
 /// The machine's clock.
 #[derive(Debug, Clone, Copy)]

@@ -19,14 +19,7 @@ const MARGIN: Duration = Duration::from_secs(20);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    stoker_lambda::log::start();
-    match run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!("scale-down can't run: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    stoker_lambda::run("scale-down", Box::pin(run())).await
 }
 
 async fn run() -> anyhow::Result<()> {
@@ -37,7 +30,7 @@ async fn run() -> anyhow::Result<()> {
     // The schedule's event says nothing that matters.
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {
         let request = event.context.request_id.clone();
-        let until = until(event.context.deadline());
+        let until = until(event.context.deadline())?;
         deciding
             .records
             .during(request, scale_down(deciding, until))
@@ -53,8 +46,33 @@ async fn scale_down(deciding: &Deciding, until: Timestamp) -> Result<Value, lamb
 }
 
 /// Nothing new is begun from then on.
-fn until(deadline: SystemTime) -> Timestamp {
+fn until(deadline: SystemTime) -> Result<Timestamp, lambda_runtime::Error> {
     let left = deadline.duration_since(SystemTime::now());
-    let left = left.unwrap_or_default().saturating_sub(MARGIN);
-    Timestamp(SystemClock.now().0 + left.as_secs())
+    match left.unwrap_or_default().checked_sub(MARGIN) {
+        Some(left) if !left.is_zero() => Ok(Timestamp(SystemClock.now().0 + left.as_secs())),
+        // It would begin nothing, and nobody would know.
+        _ => Err(format!(
+            "the Lambda's time-out is too short to begin anything: give it 5 minutes, and more than {} s at least",
+            MARGIN.as_secs()
+        )
+        .into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_out_that_leaves_no_time_is_an_error_and_not_a_silent_success() {
+        let told = until(SystemTime::now() + Duration::from_secs(15));
+        assert!(
+            told.unwrap_err()
+                .to_string()
+                .contains("time-out is too short")
+        );
+        let until = until(SystemTime::now() + Duration::from_mins(5)).unwrap();
+        let left = until.0 - SystemClock.now().0;
+        assert!((270..=280).contains(&left), "{left}");
+    }
 }

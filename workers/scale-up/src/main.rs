@@ -22,27 +22,20 @@ use crate::settings::Settings;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    stoker_lambda::log::start();
-    match run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!("scale-up can't run: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    stoker_lambda::run("scale-up", Box::pin(run())).await
 }
 
 async fn run() -> anyhow::Result<()> {
     let settings = Settings::read(|name| std::env::var(name).ok())?;
     let deciding = Deciding::start(settings.deciding).await?;
-    let queues = deciding.messages(settings.dead_letter_queue_url);
+    let queues = deciding.messages(settings.handling.dead_letter_queue_url);
     let function = Function {
         handler: Handler::new(
             deciding.control,
             Arc::new(SqsQueues(queues)),
             deciding.reporter,
             deciding.clock,
-            settings.most_receives,
+            settings.handling.most_receives,
         ),
         records: deciding.records,
     };

@@ -9,6 +9,7 @@
 //! In reading order: [`history`]; `world`, what there is; `outside`, EC2 and GitHub; `ledger`; `ports` and
 //! `ledger_port`, how they fail.
 
+mod deciders;
 mod draw;
 pub mod history;
 mod invariants;

@@ -19,14 +19,7 @@ use crate::listen::Listener;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    stoker_lambda::log::start();
-    match run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!("webhook can't run: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    stoker_lambda::run("webhook", Box::pin(run())).await
 }
 
 async fn run() -> anyhow::Result<()> {

@@ -88,29 +88,24 @@ impl Control {
             self.give_back(reserved).await;
             return Ok(None);
         }
-        self.note_shortage(&situation, room.registrations).await?;
+        self.note_shortage(&situation, &granted, room.registrations)
+            .await?;
         self.tell(&decided, &intents);
         self.carry_out(&decided, state, &intents, reserved, Some((name, trigger)))
             .await
             .map(Some)
     }
 
-    /// More jobs wait than can be registered for: removals and redeliveries let registrations go before.
+    /// Jobs that could be launched for wait for registrations alone: removals and redeliveries let those go before.
     async fn note_shortage(
         &self,
         situation: &Situation,
+        granted: &Granted,
         registrations: u32,
     ) -> Result<(), ControlError> {
-        let is_supply = |phase: PhaseFacts| {
-            matches!(
-                phase,
-                PhaseFacts::Launching | PhaseFacts::Booting | PhaseFacts::Idle
-            )
-        };
-        let supply = situation.runners.iter();
-        let supply = supply.filter(|runner| is_supply(runner.phase)).count();
-        let unserved = situation.pending.len().saturating_sub(supply);
-        if u32::try_from(unserved).unwrap_or(u32::MAX) <= registrations {
+        let launched = granted.launches().iter().map(|launch| launch.count);
+        let launched = launched.fold(0, u32::saturating_add);
+        if launched < registrations || !has_room_for_more(situation, granted, launched) {
             return Ok(());
         }
         let now = self.now();
@@ -486,4 +481,33 @@ fn on_demand(situation: &Situation, intent: &Intent, count: u32, code: &str) -> 
             .collect(),
         reason: format!("EC2 had no spot instances ({code}): on demand instead"),
     })
+}
+
+/// Whether a job waits that no runner is there or on its way for, and whose scope and class have room for one more
+/// than is launched.
+fn has_room_for_more(situation: &Situation, granted: &Granted, launched: u32) -> bool {
+    let is_supply = |phase: PhaseFacts| {
+        matches!(
+            phase,
+            PhaseFacts::Launching | PhaseFacts::Booting | PhaseFacts::Idle
+        )
+    };
+    let headroom = &situation.headroom;
+    let supply = situation.runners.iter();
+    let supply = supply.filter(|runner| is_supply(runner.phase)).count();
+    let supply = u32::try_from(supply).unwrap_or(u32::MAX);
+    let pending = u32::try_from(situation.pending.len()).unwrap_or(u32::MAX);
+    let left = |class: usize| {
+        let taken = granted.launches().iter();
+        let taken = taken.filter(|launch| launch.class == class);
+        let taken = taken.map(|launch| launch.count);
+        situation.classes[class]
+            .left
+            .saturating_sub(taken.fold(0, u32::saturating_add))
+    };
+    pending > supply.saturating_add(launched)
+        && headroom.runners_left > launched
+        && headroom.launches_left > launched
+        && headroom.spend_left.is_none_or(|left| left > 0.0)
+        && (0..situation.classes.len()).any(|class| left(class) > 0)
 }

@@ -175,13 +175,27 @@ impl Control {
         }
         let mut asked = stream::iter(asking).buffer_unordered(ASKED_AT_ONCE);
         let mut found = 0;
+        let mut problems = Vec::new();
         let mut failed = None;
         while let Some(one) = asked.next().await {
             match one {
-                Ok(jobs) => found += jobs,
+                Ok(one) => {
+                    found += one.jobs();
+                    problems.extend(one.problems);
+                }
                 // What keeps one repository holds up no other.
                 Err(error) => failed = Some(error),
             }
+        }
+        // Mostly one thing is wrong with all of them, such as a permission that is missing.
+        if let Some(first) = problems.first() {
+            self.report(&Happening::Trouble {
+                scope: None,
+                problem: format!(
+                    "jobs without a webhook may be missed: {first} ({} problems in all)",
+                    problems.len()
+                ),
+            });
         }
         failed.map_or(Ok(found), Err)
     }
@@ -236,15 +250,18 @@ impl Control {
         .await
     }
 
-    /// How many jobs nobody had told of.
-    async fn poll_one(&self, polled: Polled) -> Result<usize, ControlError> {
+    /// The jobs that nobody had told of, and what could not be found out.
+    async fn poll_one(&self, polled: Polled) -> Result<Rebuilt, ControlError> {
         let target = RegistrationTarget {
             scope: polled.name,
             installation: Some(polled.installation),
         };
         let live = match self.ports.github.live_jobs(&target).await {
             Ok(live) => live,
-            Err(error) => return self.not_told("jobs without a webhook", &error).await,
+            Err(error) => {
+                self.not_told("jobs without a webhook", &error).await?;
+                return Ok(Rebuilt::default());
+            }
         };
         self.note_reads(3 + live.events.len()).await;
         let mut found = Rebuilt::default();
@@ -263,17 +280,19 @@ impl Control {
                 folded: format!("found-{}", now.0),
                 trigger: Trigger::Jobs,
             };
-            let asked = match jobs {
-                0 => None,
-                _ => self.ports.acts.ask(&request).await.ok(),
-            };
-            if asked.is_none() {
-                // Whoever found them before may have died before it asked.
-                self.look_again(scope, Timestamp(now.0 + LOOKED_AT_AGAIN))
-                    .await?;
+            // Whoever found them before may have died before it asked.
+            self.look_again(scope, Timestamp(now.0 + LOOKED_AT_AGAIN))
+                .await?;
+            if jobs > 0
+                && let Err(error) = self.ports.acts.ask(&request).await
+            {
+                self.report(&Happening::Trouble {
+                    scope: Some(scope),
+                    problem: format!("{error}; it is due in {LOOKED_AT_AGAIN} s"),
+                });
             }
         }
-        Ok(jobs)
+        Ok(found)
     }
 
     /// Instances that EC2 has shown to this process and has not shown twice since are gone: its own word of it was
@@ -299,23 +318,37 @@ impl Control {
             shown.retain(|_, missed| *missed < 2);
             gone
         };
+        let event = format!("missed-{}", self.now().0);
+        let event = event.as_str();
+        let mut folding = Vec::new();
         for instance in &gone {
-            let event = format!("missed-{}", self.now().0);
-            self.fold_instance(instance, &RunnerNews::Gone, &event)
-                .await?;
+            let fold = async move {
+                let folded = self.fold_instance(instance, &RunnerNews::Gone, event);
+                (instance, folded.await)
+            };
+            folding.push(fold.boxed());
         }
-        Ok(gone.len())
+        let mut folding = stream::iter(folding).buffer_unordered(ASKED_AT_ONCE);
+        let mut failed = None;
+        while let Some((instance, folded)) = folding.next().await {
+            if let Err(error) = folded {
+                // The next tick misses it again.
+                self.shown().insert(instance.clone(), 1);
+                failed = Some(error);
+            }
+        }
+        failed.map_or(Ok(gone.len()), Err)
     }
 
     /// GitHub did not say. It is told, and asked again by a later tick.
-    async fn not_told(&self, what: &str, error: &GitHubError) -> Result<usize, ControlError> {
+    async fn not_told(&self, what: &str, error: &GitHubError) -> Result<(), ControlError> {
         if let GitHubFault::Limited { until } = error.fault {
             self.leave_github_alone(until).await?;
         }
         self.report(&Happening::Trouble {
             scope: None,
-            problem: format!("{error}; {what} are looked for again by a later tick"),
+            problem: format!("{error}; {what}: a later tick looks again"),
         });
-        Ok(0)
+        Ok(())
     }
 }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::contract::fixtures::Fixtures;
+use crate::control::Ticked;
 
 fn name(part: u64) -> RecordName {
     RecordName::new(Timestamp(1_764_052_267), part)
@@ -66,7 +67,8 @@ fn what_happens_at_a_turn_is_in_the_record_that_was_named_before_it() {
     assert_eq!(told(&written[0]), ["one", "two"]);
     assert_eq!(told(&written[1]), ["two"]);
     assert_eq!(recorder.record(), Some(name(3)));
-    // While nothing happens no record is begun.
+    // While nothing happens no record is begun, though the clock ticks.
+    recorder.report(Timestamp(9), &Happening::Ticked(Ticked::default()));
     assert_eq!(recorder.next(|| name(4)).len(), 1);
     assert!(recorder.next(|| name(5)).is_empty());
     assert_eq!(recorder.record(), Some(name(3)));

@@ -13,6 +13,35 @@ use stoker_lambda::policies;
 use stoker_lambda::reader::Reader;
 use stoker_policy::{HostSettings, Trust};
 
+/// What becomes of messages that can't be handled: scale-up's alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Handling {
+    /// The queue for them.
+    pub dead_letter_queue_url: String,
+    /// How often a message may be delivered before it is put there.
+    pub most_receives: u32,
+}
+
+/// A message that failed so often, over some six minutes, fails for a reason that does not pass by itself.
+const MOST_RECEIVES: u32 = 10;
+
+impl Handling {
+    /// Reads and checks it. None: something is wrong, of which the reader tells.
+    pub fn from_reader<F: Fn(&str) -> Option<String>>(reader: &mut Reader<F>) -> Option<Self> {
+        // Each is read before any is missed, so that all of them are listed.
+        let dead_letter_queue_url = reader.required(
+            "DEAD_LETTER_QUEUE_URL",
+            "the URL of the queue for messages that can't be handled",
+        );
+        let receives = "how often a message may be delivered before it is put aside";
+        let most_receives = reader.number("MAX_RECEIVES", 1..=1_000, Some(MOST_RECEIVES), receives);
+        Some(Self {
+            dead_letter_queue_url: dead_letter_queue_url?,
+            most_receives: most_receives?,
+        })
+    }
+}
+
 /// All of it, checked.
 #[derive(Debug, Clone)]
 pub struct Settings {

@@ -292,6 +292,43 @@ async fn registrations_go_before_removals() {
 }
 
 #[tokio::test]
+async fn jobs_that_wait_for_something_else_than_registrations_hold_up_no_removals() {
+    let rates = Rates {
+        points_a_minute: Some(600),
+        registrations_an_hour: Some(12),
+    };
+    let world = World::with(|operation| {
+        operation.rates = rates;
+        operation.scope_maximum = 3;
+    });
+    let world = idle_in(world, 2).await;
+    // Far more wait in another scope than it may have runners, and than there are registrations for.
+    for n in 100..140 {
+        world.queue_in(2, n).await;
+    }
+    world.act_in(2).await;
+    assert_eq!(world.state_in(2).await.runners.len(), 3);
+    world.runners_are(true, false);
+    let came = world.scale_down().await;
+    assert_eq!(came.retired, 2, "{came:?}");
+}
+
+#[tokio::test]
+async fn what_never_registered_is_counted_once_and_told() {
+    let world = idle(2).await;
+    world.runners_are(false, false);
+    world.pass(600);
+    world.scale_down().await;
+    world.pass(60);
+    world.told();
+    let came = world.scale_down().await;
+    assert_eq!((came.retired, came.taken_away), (0, 2), "{came:?}");
+    let told = world.told();
+    let taken = |one: &&Happening| matches!(one, Happening::TakenAway { .. });
+    assert_eq!(told.iter().filter(taken).count(), 2);
+}
+
+#[tokio::test]
 async fn an_instance_that_does_not_end_itself_is_ended_but_not_while_github_says_that_it_has_a_job()
 {
     let world = idle(1).await;

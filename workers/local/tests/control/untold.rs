@@ -78,6 +78,30 @@ async fn a_job_whose_webhook_was_never_sent_is_found_and_gets_a_runner() {
 }
 
 #[tokio::test]
+async fn what_polling_could_not_find_out_is_told_once_a_tick() {
+    let world = World::new();
+    world.github().accounts = vec![InstalledAccount {
+        login: "Acme".to_owned(),
+        installation: 1.into(),
+    }];
+    world.github().active = vec!["shop-1".to_owned(), "shop-2".to_owned()];
+    world.github().live.problems = vec!["the runs of it are not known: 403".to_owned()];
+    world.told();
+    world.control.tick().await.unwrap();
+    let told = world.told();
+    let troubles = told.iter().filter_map(|one| match one {
+        Happening::Trouble { problem, .. } => Some(problem),
+        _ => None,
+    });
+    let troubles: Vec<&String> = troubles.collect();
+    assert_eq!(troubles.len(), 1, "{troubles:?}");
+    assert!(
+        troubles[0].contains("403") && troubles[0].contains("2 problems"),
+        "{troubles:?}"
+    );
+}
+
+#[tokio::test]
 async fn an_instance_that_went_without_a_word_is_missed_and_its_job_gets_another() {
     let world = World::new();
     world.queue(1).await;

@@ -22,9 +22,11 @@ use stoker_core::time::Timestamp;
 use stoker_intake::{Action, JobEvent};
 use stoker_local::{Database, SqliteLedger};
 
+mod deciders;
 mod ports;
 
-use ports::{ContendedLedger, OneEach, Silent};
+use deciders::OneEach;
+use ports::{ContendedLedger, Silent};
 
 const START: Timestamp = Timestamp(1_800_000_000);
 

@@ -430,7 +430,7 @@ fn count(instances: &[OwnInstance]) -> BTreeMap<ScopeKey, u32> {
 }
 
 /// Where a scope's runners register: as its newest job has it, else as its newest instance has.
-fn target(
+pub(super) fn target(
     scope: ScopeKey,
     state: &ScopeState,
     instances: &[OwnInstance],

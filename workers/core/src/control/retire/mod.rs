@@ -20,8 +20,8 @@ use serde::Serialize;
 use self::decide::LOOKED_AT_AGAIN;
 use self::look::{Looked, Sight};
 use self::remove::Going;
-use super::act::{Again, SOON, scope_name, target_of};
-use super::{CONFLICTS_BORNE, Control, ControlError};
+use super::act::{Again, SOON, scope_name};
+use super::{CONFLICTS_BORNE, Control, ControlError, rebuild};
 use crate::budget::Census;
 use crate::happening::Happening;
 use crate::ids::{DecisionId, InstanceId, ScopeKey};
@@ -65,6 +65,8 @@ struct Shown {
     unreadable: Arc<BTreeSet<InstanceId>>,
     /// When it was asked.
     at: Timestamp,
+    /// What the scope is called, where something looked wrong in it before.
+    called: Option<ScopeName>,
 }
 
 /// The runners that the policy lets go.
@@ -146,6 +148,7 @@ impl Control {
                 instances,
                 unreadable: Arc::clone(&unreadable),
                 at: shown_at,
+                called: sightings.name(scope).cloned(),
             };
             let look = async move { (scope, self.scale_down_scope(scope, &shown, until).await) };
             looking.push(look.boxed());
@@ -191,11 +194,10 @@ impl Control {
             return Ok(Came::default());
         };
         self.note_there(scope, &state).await?;
-        let saw = self.saw(scope).await?;
-        if state.runners.is_empty() && instances.is_empty() && saw.is_none() {
+        if state.runners.is_empty() && instances.is_empty() && shown.called.is_none() {
             return Ok(Came::default());
         }
-        let Some(target) = target(scope, &state, instances, saw) else {
+        let Some(target) = target(scope, &state, shown) else {
             self.report(&Happening::Trouble {
                 scope: Some(scope),
                 problem: format!(
@@ -232,15 +234,15 @@ impl Control {
             .await?;
         let mut came = Came {
             taken_away: self
-                .take_away(scope, &target, &state, instances, &looked, &believed)
+                .take_away(scope, &target, &state, &looked, &believed)
                 .await?,
             ..Came::default()
         };
         let lost = lost(&state, &looked, &believed, self.operation.boot_time);
-        came.taken_away += lost.len();
+        let loses = !lost.is_empty();
         let wanted = self.wanted(scope, &state, &looked, &lost).await?;
         let wants = !wanted.going.is_empty();
-        if !lost.is_empty() {
+        if loses {
             // Should this process die: a decision has seen to that.
             let now = self.now();
             self.look_again(scope, Timestamp(now.0 + LOOKED_AT_AGAIN))
@@ -248,23 +250,22 @@ impl Control {
         }
         let round = Timestamp(looked_at.0 + LOOK_IS_GOOD_FOR).min(until);
         let going = lost.into_iter().chain(wanted.going);
-        let (retired, again) = self.retire_in_turn(&target, going.collect(), round).await?;
+        let (gone, again) = self.retire_in_turn(&target, going.collect(), round).await?;
+        let is_decided = |runner: &&Runner| {
+            let retirement = runner.retirement.as_ref();
+            retirement.is_some_and(|retirement| retirement.decision.is_some())
+        };
+        came.retired = gone.iter().filter(is_decided).count();
+        came.taken_away += gone.len() - came.retired;
         came.again = again;
         if wanted.has_more {
             let soon = Timestamp(self.now().0 + 1).max(self.removes_from().await?);
             came.again = Some(came.again.map_or(soon, |again| again.min(soon)));
         }
-        came.retired = retired;
-        if wants || came.taken_away > 0 {
+        if wants || loses || came.taken_away > 0 {
             self.after_retiring(scope).await?;
         }
         Ok(came)
-    }
-
-    /// What a scope is called in which something looked wrong.
-    async fn saw(&self, scope: ScopeKey) -> Result<Option<ScopeName>, ControlError> {
-        let sightings: Sightings = self.read_shared(SharedItem::Sightings).await?.0;
-        Ok(sightings.name(scope).cloned())
     }
 
     /// A runner has ended with its instance, and not with its job: it may be registered still.
@@ -382,15 +383,15 @@ impl Control {
         Ok(Wanted::default())
     }
 
-    /// Retires runners as fast as GitHub's patience allows beside registrations, until then. How many are gone,
+    /// Retires runners as fast as GitHub's patience allows beside registrations, until then. Those that are gone,
     /// and when the rest has its turn.
     async fn retire_in_turn(
         &self,
         target: &RegistrationTarget,
         mut going: VecDeque<Going>,
         until: Timestamp,
-    ) -> Result<(usize, Option<Timestamp>), ControlError> {
-        let mut retired = 0;
+    ) -> Result<(Vec<Runner>, Option<Timestamp>), ControlError> {
+        let mut retired = Vec::new();
         let mut again = Again::default();
         while !going.is_empty() {
             let wanted = u32::try_from(going.len()).unwrap_or(u32::MAX);
@@ -409,7 +410,7 @@ impl Control {
                 .min(going.len());
             let some: Vec<Going> = going.drain(..granted).collect();
             let gone = self.retire(target, some).await?;
-            retired += gone.runners.len();
+            retired.extend(gone.runners);
             again.join(gone.again);
         }
         let now = self.now();
@@ -494,21 +495,9 @@ fn its_name(scope: ScopeKey, state: &ScopeState) -> Option<ScopeName> {
 }
 
 /// Where a scope's runners are registered.
-fn target(
-    scope: ScopeKey,
-    state: &ScopeState,
-    instances: &[OwnInstance],
-    seen: Option<ScopeName>,
-) -> Option<RegistrationTarget> {
-    target_of(scope, state).or_else(|| {
-        let scope = its_name(scope, state).or_else(|| {
-            let named = instances.iter().filter(|one| one.scope_name.is_some());
-            named
-                .max_by_key(|one| (one.launched_at, &one.id))?
-                .scope_name
-                .clone()
-        });
-        let scope = scope.or(seen)?;
+fn target(scope: ScopeKey, state: &ScopeState, shown: &Shown) -> Option<RegistrationTarget> {
+    rebuild::target(scope, state, &shown.instances).or_else(|| {
+        let scope = its_name(scope, state).or_else(|| shown.called.clone())?;
         Some(RegistrationTarget {
             scope,
             installation: None,

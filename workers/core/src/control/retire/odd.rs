@@ -2,18 +2,24 @@
 
 use std::collections::BTreeSet;
 
+use futures::future::FutureExt as _;
+use futures::stream::{self, StreamExt as _};
+
 use super::Came;
 use super::look::Looked;
 use crate::control::{Control, ControlError};
 use crate::happening::Happening;
 use crate::ids::{InstanceId, JobKey, ScopeKey};
 use crate::job::{Job, JobPhase, RUNS_AT_MOST, Standing};
-use crate::ports::{OwnInstance, RegistrationTarget, ScopeState, SharedItem};
+use crate::ports::{OwnInstance, RegistrationTarget, Removed, ScopeState, SharedItem};
 use crate::runner::{Runner, RunnerNews};
 use crate::sightings::{Sighting, Sightings};
 
 /// How long an instance is given to end itself after its runner has, in seconds.
 const LINGERS: u32 = 300;
+
+/// How many are seen to at once.
+const AT_ONCE: usize = 20;
 
 impl Control {
     /// Instances whose runner has ended a while ago. Those that the ledger does not know are given back to it.
@@ -24,14 +30,20 @@ impl Control {
     ) -> Result<Vec<Sighting>, ControlError> {
         let known: BTreeSet<&InstanceId> = state.runners.iter().map(|one| &one.instance).collect();
         let now = self.now();
-        let mut lingering = Vec::new();
-        let mut unknown = Vec::new();
+        let mut asking = Vec::new();
         for instance in instances {
             let is_launched = state.intents.iter().any(|one| one.id == instance.intent);
             if known.contains(&instance.id) || is_launched {
                 continue;
             }
-            match self.ports.ledger.runner(&instance.id).await? {
+            let ask = async move { (instance, self.ports.ledger.runner(&instance.id).await) };
+            asking.push(ask.boxed());
+        }
+        let mut asked = stream::iter(asking).buffer_unordered(AT_ONCE);
+        let mut lingering = Vec::new();
+        let mut unknown = Vec::new();
+        while let Some((instance, runner)) = asked.next().await {
+            match runner? {
                 Some(runner) if !runner.is_live() && runner.phase_since.age(now) > LINGERS => {
                     lingering.push(Sighting::Lingers(instance.id.clone()));
                 }
@@ -40,8 +52,10 @@ impl Control {
                 Some(_) | None => {}
             }
         }
-        if let Some(first) = unknown.first() {
-            self.adopt(first.scope, unknown.clone()).await?;
+        if let Some(scope) = unknown.first().map(|first| first.scope) {
+            // Whatever became of their launch, nobody has written them down.
+            let rebuilt = self.rebuild_scope(scope, unknown).await?;
+            self.tell_rebuilt(&rebuilt);
         }
         Ok(lingering)
     }
@@ -52,31 +66,37 @@ impl Control {
         scope: ScopeKey,
         target: &RegistrationTarget,
         state: &ScopeState,
-        instances: &[OwnInstance],
         looked: &Looked,
         believed: &BTreeSet<Sighting>,
     ) -> Result<usize, ControlError> {
-        let mut count = 0;
+        let mut taking = Vec::new();
         for sighting in believed {
-            let is_done = match sighting {
-                Sighting::Gone(instance) => self.is_gone(state, instance).await?,
-                Sighting::Left(name) => {
-                    self.remove_what_is_left(scope, target, looked, name)
-                        .await?
+            let take = async move {
+                match sighting {
+                    Sighting::Gone(instance) => self.is_gone(state, instance).await,
+                    Sighting::Left(name) => {
+                        self.remove_what_is_left(scope, target, looked, name).await
+                    }
+                    Sighting::Lingers(instance) => {
+                        self.end_what_lingers(scope, target, looked, instance).await
+                    }
+                    // Runners that may serve all the same go as others do.
+                    Sighting::Lost(_) | Sighting::Closed => Ok(false),
                 }
-                Sighting::Lingers(instance) => {
-                    let there = instances.iter().any(|one| one.id == *instance);
-                    there
-                        && self
-                            .end_what_lingers(scope, target, looked, instance)
-                            .await?
-                }
-                // Runners that may serve all the same go as others do.
-                Sighting::Lost(_) | Sighting::Closed => false,
             };
-            count += usize::from(is_done);
+            taking.push(take.boxed());
         }
-        Ok(count)
+        let mut taking = stream::iter(taking).buffer_unordered(AT_ONCE);
+        let mut count = 0;
+        let mut failed = None;
+        while let Some(is_done) = taking.next().await {
+            match is_done {
+                Ok(is_done) => count += usize::from(is_done),
+                // What keeps one holds up no other.
+                Err(error) => failed = Some(error),
+            }
+        }
+        failed.map_or(Ok(count), Err)
     }
 
     /// EC2 shows an instance no more: its runner has ended, and a job that it had is lost.
@@ -130,7 +150,8 @@ impl Control {
         if looked.busy.contains(&instance) || looked.online.contains(&instance) {
             return Ok(false);
         }
-        if self.reserve_removals(1).await? == 0 || !self.remove_left(target, *id).await? {
+        let removed = self.remove_left(target, *id).await?;
+        if !matches!(removed, Some(Removed::Removed | Removed::Unknown)) {
             return Ok(false);
         }
         self.tell_taken_away(
@@ -151,7 +172,7 @@ impl Control {
         instance: &InstanceId,
     ) -> Result<bool, ControlError> {
         let name = self.operation.names.name(instance);
-        if looked.busy.contains(instance) || self.reserve_removals(1).await? == 0 {
+        if looked.busy.contains(instance) {
             // GitHub has given it a job all the same.
             return Ok(false);
         }
@@ -167,8 +188,9 @@ impl Control {
                 }
             },
         };
+        // That it is not there after all is believed when the next look finds it neither.
         if let Some(id) = id
-            && !self.remove_left(target, id).await?
+            && self.remove_left(target, id).await? != Some(Removed::Removed)
         {
             return Ok(false);
         }
@@ -208,14 +230,21 @@ impl Control {
         }
         let waiting = state.jobs.iter().filter(|job| job.is_demand());
         let waiting: Vec<JobKey> = waiting.map(|job| job.key).collect();
+        let reason = format!(
+            "nothing is launched for {} any more: {problem}",
+            target.scope
+        );
+        let reason = &reason;
+        let mut letting = Vec::new();
         for job in &waiting {
-            let reason = format!(
-                "nothing is launched for {} any more: {problem}",
-                target.scope
-            );
-            self.change_job(*job, |known, _| let_go(known?, &reason))
-                .await?;
+            let let_go = self.change_job(*job, move |known, _| let_go(known?, reason));
+            letting.push(let_go.boxed());
         }
+        let mut letting = stream::iter(letting).buffer_unordered(AT_ONCE);
+        while let Some(one) = letting.next().await {
+            one?;
+        }
+        drop(letting);
         let old = |runner: &&Runner| runner.phase_since.age(now) > RUNS_AT_MOST;
         let mut came = Came::default();
         for runner in state.runners.iter().filter(old) {
@@ -249,14 +278,13 @@ impl Control {
         Ok(came)
     }
 
-    /// EC2 shows instances that the ledger does not know, and it is not a launch that is still open.
-    async fn adopt(&self, scope: ScopeKey, unknown: Vec<OwnInstance>) -> Result<(), ControlError> {
-        let rebuilt = self.rebuild_scope(scope, unknown).await?;
-        self.tell_rebuilt(&rebuilt);
-        Ok(())
-    }
-
-    fn tell_taken_away(&self, scope: ScopeKey, runner: &str, instance: &InstanceId, reason: &str) {
+    pub(super) fn tell_taken_away(
+        &self,
+        scope: ScopeKey,
+        runner: &str,
+        instance: &InstanceId,
+        reason: &str,
+    ) {
         self.report(&Happening::TakenAway {
             runner: runner.to_owned(),
             instance: instance.clone(),

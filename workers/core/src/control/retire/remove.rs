@@ -88,19 +88,20 @@ impl Control {
         Ok(again)
     }
 
-    /// Removes what has no instance, or none that is known, from GitHub. Whether it is gone.
+    /// Removes what nobody needs at GitHub, if GitHub's patience has room for it. What it says; none: nothing.
     pub(super) async fn remove_left(
         &self,
         target: &RegistrationTarget,
         id: u64,
-    ) -> Result<bool, ControlError> {
-        let removed = self.ports.github.remove(target, id).await;
-        match removed {
-            Ok(Removed::Removed | Removed::Unknown) => Ok(true),
-            Ok(Removed::Busy) => Ok(false),
+    ) -> Result<Option<Removed>, ControlError> {
+        if self.reserve_removals(1).await? == 0 {
+            return Ok(None);
+        }
+        match self.ports.github.remove(target, id).await {
+            Ok(removed) => Ok(Some(removed)),
             Err(error) => {
                 self.heed(&error).await?;
-                Ok(false)
+                Ok(None)
             }
         }
     }
@@ -267,6 +268,17 @@ impl Control {
             return Ok(false);
         }
         self.forget_configurations(&instances).await;
+        for runner in runners {
+            // One that goes by a policy's decision is on that decision's record.
+            if let Some(Retirement {
+                decision: None,
+                reason,
+                ..
+            }) = &runner.retirement
+            {
+                self.tell_taken_away(runner.scope, &runner.name, &runner.instance, reason);
+            }
+        }
         let mut ending = Vec::new();
         for runner in runners {
             ending.push(self.ended(runner).boxed());
