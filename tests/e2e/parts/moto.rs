@@ -59,7 +59,7 @@ fn program() -> PathBuf {
         return program.into();
     }
     let output = Command::new(root("scripts/setup-python"))
-        .arg("--path")
+        .args(["--path", "moto"])
         .output()
         .unwrap();
     assert!(output.status.success(), "{output:?}");

@@ -149,7 +149,10 @@ fn program() -> PathBuf {
         return program.into();
     }
     let setup = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/setup-python");
-    let output = Command::new(&setup).arg("--path").output().unwrap();
+    let output = Command::new(&setup)
+        .args(["--path", "moto"])
+        .output()
+        .unwrap();
     assert!(output.status.success(), "{output:?}");
     let folder = String::from_utf8(output.stdout).unwrap();
     Path::new(folder.trim()).join("moto_server")
