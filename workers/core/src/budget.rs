@@ -232,7 +232,7 @@ impl Budget {
         };
         self.points.roll(MINUTE, now);
         self.redeliveries.roll(MINUTE, now);
-        if self.closed_until > now || self.short_until > now {
+        if self.closed_until > now || self.is_short(now) {
             return 0;
         }
         let share = (limit / REDELIVERIES_SHARE).max(POINTS_A_WRITE);
@@ -246,7 +246,7 @@ impl Budget {
     }
 
     fn removals_left(&self, limit: u32, now: Timestamp) -> u32 {
-        if self.closed_until > now || self.short_until > now {
+        if self.closed_until > now || self.is_short(now) {
             return 0;
         }
         let slice = limit.div_ceil(SLICES).max(POINTS_A_WRITE);
@@ -273,6 +273,11 @@ impl Budget {
             self.points.roll(MINUTE, now);
             self.points.spend(count, 1, now);
         }
+    }
+
+    /// Whether jobs wait for registrations: what can wait, waits.
+    pub fn is_short(&self, now: Timestamp) -> bool {
+        self.short_until > now
     }
 
     /// Points of the minute that nobody has spent; none: there is no limit.

@@ -83,7 +83,8 @@ pub struct Job {
     /// How often GitHub was asked about it without saying that it waits.
     #[serde(default)]
     pub denials: u32,
-    /// When GitHub was asked last what has become of it, having heard nothing for long.
+    /// When GitHub last told what has become of it since it was queued: that a runner took it, or, having heard
+    /// nothing for long, when asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checked_at: Option<Timestamp>,
     /// How often a decision deferred it.
@@ -360,6 +361,9 @@ pub fn fold(known: Option<&Job>, event: &JobEvent, scope: ScopeKey, now: Timesta
     let mut job = known
         .cloned()
         .unwrap_or_else(|| Job::first_heard(event, scope, now));
+    if job.phase == JobPhase::Queued && phase_of(event) == JobPhase::InProgress {
+        job.checked_at = Some(now);
+    }
     job.phase = job.phase.max(phase_of(event));
     job.labels = job.labels.or_else(|| event.labels.clone());
     job.job_id = job.job_id.or(event.job_id);

@@ -43,6 +43,14 @@ fn main() -> ExitCode {
         eprintln!("the ledger's stand-in is no ledger: {problem}");
         return ExitCode::FAILURE;
     }
+    if let Some(unknown) = wanted
+        .iter()
+        .find(|name| !scenarios().iter().any(|scenario| scenario.name == *name))
+    {
+        let names = scenarios().map(|scenario| scenario.name).join(", ");
+        eprintln!("there is no scenario {unknown}; there are {names}");
+        return ExitCode::FAILURE;
+    }
     let all: Vec<Scenario> = scenarios()
         .into_iter()
         .filter(|scenario| wanted.is_empty() || wanted.iter().any(|name| name == scenario.name))

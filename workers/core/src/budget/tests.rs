@@ -61,6 +61,7 @@ fn removals_take_a_part_of_a_minute_at_a_time_and_all_of_it_if_nobody_else_wants
     assert_eq!(budget.removals_free(&RATES, at(3)), 7);
     assert_eq!(granted(&mut budget, 1_000, &RATES, 3), (145, 3));
     // They wanted more, so they are first.
+    assert!(budget.is_short(at(62)) && !budget.is_short(at(63)));
     assert_eq!(budget.reserve_removals(1_000, &RATES, at(60)), 0);
     assert_eq!(budget.removals_free(&RATES, at(60)), 3);
     assert_eq!(budget.reserve_removals(1_000, &RATES, at(63)), 29);

@@ -99,14 +99,15 @@ impl Control {
             if verified.changed {
                 state = self.ports.ledger.scope(scope).await?;
             }
-            if self.check_overdue(&name, &state).await? {
-                state = self.ports.ledger.scope(scope).await?;
-            }
             if let Some(launched) = self
                 .decide_and_launch(scope, &name, &state, trigger)
                 .await?
             {
                 again.join(launched);
+                // After the launches, which go before.
+                if self.check_overdue(&name, &state).await? {
+                    again.join(Again::after(1));
+                }
                 if let Some(at) = next_check(&state, self.now()) {
                     self.look_again(scope, at).await?;
                 }

@@ -42,6 +42,10 @@ impl Control {
             .map(|job| (job.to_be_checked_at(), job.key))
             .filter(|(at, _)| *at <= now)
             .collect();
+        // In a burst jobs wait for their turn, and a question for each would cost others theirs.
+        if overdue.is_empty() || self.registrations_are_short().await? {
+            return Ok(false);
+        }
         overdue.sort_unstable();
         let jobs: Vec<JobKey> = overdue.into_iter().map(|(_, key)| key).collect();
         self.check_some(scope, &jobs).await

@@ -70,6 +70,12 @@ impl Control {
         Ok(left.unwrap_or(u32::MAX))
     }
 
+    /// Whether jobs wait for registrations.
+    pub(super) async fn registrations_are_short(&self) -> Result<bool, ControlError> {
+        let budget: Budget = self.read_shared(SharedItem::Budget).await?.0;
+        Ok(budget.is_short(self.now()))
+    }
+
     /// A fifth of a minute's points.
     pub(super) fn a_fifth(&self) -> u32 {
         self.operation.rates.points_a_minute.unwrap_or(u32::MAX) / 5

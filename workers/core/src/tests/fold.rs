@@ -34,6 +34,20 @@ fn any_event() -> impl Strategy<Value = JobEvent> {
     ]
 }
 
+#[test]
+fn a_job_that_waited_long_is_asked_about_an_hour_after_a_runner_took_it() {
+    let scope = fixtures().scope(1);
+    let queued = fold_all(&[event(Action::Queued)]).unwrap();
+    let took = Timestamp(NOW.0 + 3_500);
+    let runs = fold(Some(&queued), &event(Action::InProgress), scope, took).unwrap();
+    assert_eq!(runs.to_be_checked_at(), Timestamp(took.0 + 3_600));
+    let late = Timestamp(took.0 + 60);
+    assert_eq!(
+        fold(Some(&runs), &event(Action::InProgress), scope, late),
+        None
+    );
+}
+
 proptest! {
     /// Whatever the order and however often the events of a job come, the job ends up the same.
     #[test]

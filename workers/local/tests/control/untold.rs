@@ -1,6 +1,7 @@
 //! What nobody told is found: webhooks that failed, jobs whose webhook was never sent, instances that went without
 //! a word, and jobs of which nothing was heard for long.
 
+use stoker_core::budget::Rates;
 use stoker_core::happening::Happening;
 use stoker_core::job::JobPhase;
 use stoker_core::ports::{Delivery, InstalledAccount, JobLookup, Ledger as _};
@@ -164,6 +165,25 @@ async fn a_job_of_which_nothing_was_heard_for_long_is_asked_about() {
         .unwrap();
     assert_eq!(runner.phase, RunnerPhase::Ended);
     assert!(world.state().await.jobs.is_empty());
+}
+
+#[tokio::test]
+async fn in_a_burst_jobs_that_wait_for_their_turn_are_not_asked_about() {
+    let rates = Rates {
+        points_a_minute: Some(600),
+        registrations_an_hour: Some(2),
+    };
+    let world = World::with(|operation| operation.rates = rates);
+    for n in 0..9 {
+        world.queue(n).await;
+    }
+    world.act().await;
+    for _ in 0..12 {
+        world.pass(60);
+        world.act_when_due().await;
+    }
+    assert_eq!(world.state().await.runners.len(), 2);
+    assert_eq!(world.github().looked_up, 0);
 }
 
 #[tokio::test]
