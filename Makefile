@@ -8,9 +8,13 @@ SHELL := bash
 
 CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
+# The webhook Lambda's: x86_64 or arm64. The others host policies, which are compiled for x86_64.
+ARCH ?= x86_64
+# Where Terraform is applied: this module, or one that calls it.
+TERRAFORM ?= terraform
 say = printf '\n== %s\n'
 
-.PHONY: help demo test check fmt clippy no-compiler setup policies examples worker lambdas deny bench-policy bench-languages bench-admission bench-why bench-burst bench-retire sim clean
+.PHONY: help demo test check fmt clippy no-compiler setup policies examples worker lambdas build dist deploy-aws deploy-edge edge-secrets publish-policy deny bench-policy bench-languages bench-admission bench-why bench-burst bench-retire sim clean
 
 help: ## this list
 	echo "make demo      build what the demo needs and show a job's way, from webhook to retired runner"
@@ -21,13 +25,19 @@ help: ## this list
 	echo "make examples  build the example policies in other languages"
 	echo "make worker    build the Cloudflare Worker"
 	echo "make lambdas   build the Lambdas, each by itself, into target/lambdas"
+	echo "make build     build all that is deployed: Lambdas (ARCH=arm64: the webhook Lambda's), policies, Worker"
+	echo "make dist      the same, packed into dist/ with a list of it (the first time half an hour)"
+	echo "make deploy-aws      terraform init and apply (TERRAFORM=folder of your own module)"
+	echo "make deploy-edge     build and deploy the Worker, with the queue of that Terraform"
+	echo "make edge-secrets    hand the Worker its secrets, without showing them"
+	echo "make publish-policy  publish a policy: POLICY=file SCOPE=default|owner|owner/repo [SETTINGS=file]"
 	echo "make sim       run the control plane through drawn histories of faults (SEEDS=10000; SEED=n tells one)"
 	echo "make deny      licences, sources and double versions of dependencies (needs cargo-deny)"
 	echo "make bench-policy  measure what a decision costs (builds for some ten minutes the first time)"
 	echo "make bench-admission  measure what admission costs and how long a hot swap takes"
 	echo "make bench-languages  the same for the example policies in other languages"
 	echo "make bench-why  measure how long stoker why takes with a million decisions in the journal (2 GB of disk)"
-	echo "make bench-burst  measure how 1,000 and 10,000 jobs at once are launched for, and what that costs (some minutes)"
+	echo "make bench-burst  measure how 1,000 and 10,000 jobs at once are launched for, and what that costs (some minutes; SCENARIO=ten-thousand for one)"
 	echo "make bench-retire  measure how long 500 idle runners of 1,000 take to be retired, and how often GitHub is asked (some minutes)"
 	echo "make clean     remove what was built here (not the shared cache of tools)"
 
@@ -100,6 +110,36 @@ worker:
 
 lambdas:
 	scripts/build-lambdas
+
+build:
+	scripts/check-rust
+	$(say) "building the Lambdas (the first time takes half an hour)"
+	scripts/build-lambdas --release --arch $(ARCH)
+	$(say) "building the policies"
+	$(CARGO) build --locked -p stoker-cli
+	scripts/build-policies
+	$(say) "building the Worker"
+	scripts/build-worker
+
+dist: build
+	$(say) "packing"
+	scripts/pack --arch $(ARCH) --lambdas $(TARGET)/lambdas-release --policies $(TARGET)/shipped
+
+deploy-aws:
+	[ -f dist/manifest.json ] || { echo "there is no dist/: 'make dist' makes it" >&2; exit 1; }
+	terraform -chdir=$(TERRAFORM) init
+	terraform -chdir=$(TERRAFORM) apply
+
+deploy-edge:
+	scripts/deploy-edge --terraform $(TERRAFORM) $(if $(WRANGLER),$(WRANGLER))
+
+edge-secrets:
+	scripts/edge-secrets --terraform $(TERRAFORM) $(if $(WRANGLER),$(WRANGLER))
+
+publish-policy:
+	[ -n "$(POLICY)" ] && [ -n "$(SCOPE)" ] || { echo "say what and where: make publish-policy POLICY=policy.wasm SCOPE=default" >&2; exit 2; }
+	$(CARGO) build --locked -p stoker-cli
+	scripts/publish-policy --terraform $(TERRAFORM) --stoker $(TARGET)/debug/stoker "$(POLICY)" --scope "$(SCOPE)" $(if $(SETTINGS),--settings "$(SETTINGS)")
 
 deny:
 	$(CARGO) deny --locked check bans licenses sources
