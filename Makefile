@@ -14,12 +14,14 @@ ARCH ?= x86_64
 TERRAFORM ?= terraform
 say = printf '\n== %s\n'
 
-.PHONY: help demo test check fmt clippy no-compiler setup policies examples worker lambdas build dist deploy-aws deploy-edge edge-secrets publish-policy deny bench-policy bench-languages bench-admission bench-why bench-burst bench-retire sim clean
+.PHONY: help demo test check fmt clippy no-compiler setup policies examples worker lambdas build dist deploy-aws deploy-edge edge-secrets publish-policy check-terraform check-shell deny bench-sync bench-policy bench-languages bench-admission bench-why bench-burst bench-retire sim clean
 
 help: ## this list
 	echo "make demo      build what the demo needs and show a job's way, from webhook to retired runner"
 	echo "make test      install what the tests need, build everything, run all tests"
 	echo "make check     formatting, clippy with warnings denied, and no compiler where none may be"
+	echo "make check-terraform  terraform/: form, tests, examples, and checkov (make test does it too)"
+	echo "make check-shell      shellcheck of all scripts (make test does it too)"
 	echo "make setup     install what the tests need: wasm32 targets, npm packages, Worker tools, moto, componentizers"
 	echo "make policies  build the shipped policies and the tests' policies as components"
 	echo "make examples  build the example policies in other languages"
@@ -38,6 +40,7 @@ help: ## this list
 	echo "make bench-languages  the same for the example policies in other languages"
 	echo "make bench-why  measure how long stoker why takes with a million decisions in the journal (2 GB of disk)"
 	echo "make bench-burst  measure how 1,000 and 10,000 jobs at once are launched for, and what that costs (some minutes; SCENARIO=ten-thousand for one)"
+	echo "make bench-sync     measure how much memory mirroring a 200 MB runner takes"
 	echo "make bench-retire  measure how long 500 idle runners of 1,000 take to be retired, and how often GitHub is asked (some minutes)"
 	echo "make clean     remove what was built here (not the shared cache of tools)"
 
@@ -50,7 +53,7 @@ demo:
 	$(say) "the demo"
 	$(TARGET)/debug/stoker demo --policies $(TARGET)/policies
 
-test: setup
+test: setup check-shell check-terraform
 	$(say) "building everything (the first time takes some ten minutes)"
 	$(CARGO) build --locked --workspace --lib --bins --tests --features stoker-policy/compiler
 	$(say) "building the policies"
@@ -89,6 +92,14 @@ no-compiler:
 	if grep -E '^(cranelift-codegen|regalloc2|winch-codegen|wasmtime-internal-(cranelift|winch)) ' <<<"$$tree"; then exit 1; fi
 	$(say) "stoker can be built by itself, as the demo builds it"
 	$(CARGO) tree --locked -p stoker-cli -e features -i stoker-lambda --prefix none | grep -q '^stoker-lambda feature "policies"'
+
+check-shell:
+	$(say) "the scripts, by shellcheck"
+	scripts/check-shell
+
+check-terraform:
+	$(say) "Terraform"
+	scripts/check-terraform
 
 setup:
 	$(say) "set-up"
