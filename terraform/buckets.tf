@@ -75,7 +75,7 @@ resource "aws_s3_bucket_server_side_encryption_configuration" "this" {
 }
 
 resource "aws_s3_bucket_lifecycle_configuration" "this" {
-  for_each = local.bucket_lifecycles
+  for_each = local.bucket_names
 
   bucket = aws_s3_bucket.this[each.key].id
 
@@ -97,17 +97,17 @@ resource "aws_s3_bucket_lifecycle_configuration" "this" {
     status = "Enabled"
 
     filter {
-      prefix = each.value.prefix
+      prefix = local.bucket_lifecycles[each.key].prefix
     }
 
     noncurrent_version_expiration {
-      noncurrent_days           = each.value.noncurrent_days
-      newer_noncurrent_versions = each.value.keep_versions
+      noncurrent_days           = local.bucket_lifecycles[each.key].noncurrent_days
+      newer_noncurrent_versions = local.bucket_lifecycles[each.key].keep_versions
     }
   }
 
   dynamic "rule" {
-    for_each = each.value.expire_days == null ? [] : [each.value.expire_days]
+    for_each = local.bucket_lifecycles[each.key].expire_days == null ? [] : [local.bucket_lifecycles[each.key].expire_days]
 
     content {
       id     = "retention"

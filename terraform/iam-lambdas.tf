@@ -28,15 +28,22 @@ resource "aws_iam_role_policy" "lambda" {
   name   = "stoker"
   role   = aws_iam_role.lambda[each.key].name
   policy = local.lambda_policies[each.key]
+
+  lifecycle {
+    precondition {
+      condition     = length(local.lambda_policies[each.key]) <= 10240
+      error_message = "The policy of ${each.key} is larger than the 10,240 characters that IAM takes. It names each launch template, subnet and security group: have fewer."
+    }
+  }
 }
 
 locals {
   lambda_policies = {
-    scale-up         = data.aws_iam_policy_document.scale_up.json
-    scale-down       = data.aws_iam_policy_document.scale_down.json
-    policy-admission = data.aws_iam_policy_document.policy_admission.json
-    syncer           = data.aws_iam_policy_document.syncer.json
-    webhook          = data.aws_iam_policy_document.webhook.json
+    scale-up         = data.aws_iam_policy_document.scale_up.minified_json
+    scale-down       = data.aws_iam_policy_document.scale_down.minified_json
+    policy-admission = data.aws_iam_policy_document.policy_admission.minified_json
+    syncer           = data.aws_iam_policy_document.syncer.minified_json
+    webhook          = data.aws_iam_policy_document.webhook.minified_json
   }
 
   # Parameters that were named, and not made, may be under other keys.
@@ -133,6 +140,18 @@ data "aws_iam_policy_document" "policies" {
       variable = "kms:ViaService"
       values   = [local.kms_services.s3]
     }
+
+    # With a bucket key the bucket's ARN, else the object's.
+    condition {
+      test     = "ArnLike"
+      variable = "kms:EncryptionContext:aws:s3:arn"
+      values = [
+        local.bucket_arns.journal,
+        "${local.bucket_arns.journal}/*",
+        local.bucket_arns.policies,
+        "${local.bucket_arns.policies}/*",
+      ]
+    }
   }
 }
 
@@ -223,115 +242,4 @@ data "aws_iam_policy_document" "scale_down" {
     data.aws_iam_policy_document.each["scale-down"].json,
     data.aws_iam_policy_document.deciding.json,
   ]
-}
-
-data "aws_iam_policy_document" "syncer" {
-  source_policy_documents = [
-    data.aws_iam_policy_document.each["syncer"].json,
-    data.aws_iam_policy_document.policies.json,
-  ]
-
-  statement {
-    sid       = "Distribution"
-    actions   = ["s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:PutObject"]
-    resources = ["${local.bucket_arns.distribution}/*"]
-  }
-
-  statement {
-    sid       = "ListDistribution"
-    actions   = ["s3:ListBucket"]
-    resources = [local.bucket_arns.distribution]
-  }
-}
-
-data "aws_iam_policy_document" "webhook" {
-  source_policy_documents = [for name, document in data.aws_iam_policy_document.each : document.json if name == "webhook"]
-
-  statement {
-    sid       = "Intake"
-    actions   = ["sqs:SendMessage"]
-    resources = [aws_sqs_queue.this["intake"].arn]
-  }
-
-  statement {
-    sid       = "QueuesKey"
-    actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
-    resources = [local.kms_key_arn]
-
-    condition {
-      test     = "StringEquals"
-      variable = "kms:ViaService"
-      values   = [local.kms_services.sqs]
-    }
-  }
-
-  statement {
-    sid       = "WebhookSecret"
-    actions   = ["ssm:GetParameter"]
-    resources = [local.app_parameter_arns.webhook_secret, local.app_parameter_arns.webhook_secret_previous]
-  }
-
-  statement {
-    sid       = "WebhookSecretsKey"
-    actions   = ["kms:Decrypt"]
-    resources = local.secret_key_arns
-
-    condition {
-      test     = "StringEquals"
-      variable = "kms:ViaService"
-      values   = [local.kms_services.ssm]
-    }
-
-    condition {
-      test     = "StringEquals"
-      variable = "kms:EncryptionContext:PARAMETER_ARN"
-      values   = [local.app_parameter_arns.webhook_secret, local.app_parameter_arns.webhook_secret_previous]
-    }
-  }
-}
-
-data "aws_iam_policy_document" "policy_admission" {
-  source_policy_documents = [data.aws_iam_policy_document.each["policy-admission"].json]
-
-  statement {
-    sid       = "ReadUploads"
-    actions   = ["s3:GetObject", "s3:GetObjectVersion"]
-    resources = ["${local.bucket_arns.policies}/policies/*"]
-  }
-
-  statement {
-    sid       = "Publish"
-    actions   = ["s3:GetObject", "s3:GetObjectVersion", "s3:PutObject"]
-    resources = [for path in local.admitted_paths : "${local.bucket_arns.policies}/${path}"]
-  }
-
-  statement {
-    sid       = "ListPolicies"
-    actions   = ["s3:ListBucket", "s3:ListBucketVersions"]
-    resources = [local.bucket_arns.policies]
-  }
-
-  statement {
-    sid       = "BucketsKey"
-    actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
-    resources = [local.kms_key_arn]
-
-    condition {
-      test     = "StringEquals"
-      variable = "kms:ViaService"
-      values   = [local.kms_services.s3]
-    }
-
-    condition {
-      test     = "ArnLike"
-      variable = "kms:EncryptionContext:aws:s3:arn"
-      values   = [local.bucket_arns.policies, "${local.bucket_arns.policies}/*"]
-    }
-  }
-
-  statement {
-    sid       = "Sign"
-    actions   = ["kms:GetPublicKey", "kms:Sign"]
-    resources = [for key in values(aws_kms_key.signing) : key.arn]
-  }
 }

@@ -24,12 +24,13 @@ data "aws_iam_policy_document" "scale_up" {
     resources = [aws_sqs_queue.this["dead-letters"].arn]
   }
 
-  # A fleet is made with the deployment's tag or not at all, and so is what it launches: EC2 asks for both
-  # actions, and names what each is about.
+  # A fleet and its instances are made with the deployment's tag or not at all. EC2 asks for both actions, and names
+  # what each is about: a fleet's request has no tags for volumes and network interfaces, the launch (which the
+  # template tags) has.
   statement {
     sid       = "FleetsWithOurTag"
     actions   = ["ec2:CreateFleet"]
-    resources = ["${local.arn.ec2}:fleet/*"]
+    resources = ["${local.arn.ec2}:fleet/*", "${local.arn.ec2}:instance/*"]
 
     condition {
       test     = "StringEquals"
@@ -39,8 +40,14 @@ data "aws_iam_policy_document" "scale_up" {
   }
 
   statement {
+    sid       = "FleetsParts"
+    actions   = ["ec2:CreateFleet"]
+    resources = ["${local.arn.ec2}:network-interface/*", "${local.arn.ec2}:volume/*"]
+  }
+
+  statement {
     sid     = "LaunchWithOurTag"
-    actions = ["ec2:CreateFleet", "ec2:RunInstances"]
+    actions = ["ec2:RunInstances"]
     resources = [
       "${local.arn.ec2}:instance/*",
       "${local.arn.ec2}:network-interface/*",

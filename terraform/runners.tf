@@ -116,6 +116,13 @@ data "aws_subnet" "class" {
   id = flatten(values(local.class_subnet_ids))[count.index]
 }
 
+check "subnets_are_of_the_vpc" {
+  assert {
+    condition     = alltrue([for subnet in data.aws_subnet.class : subnet.vpc_id == var.vpc_id])
+    error_message = "A subnet is in another VPC than vpc_id, where the runners' security group is: EC2 launches nothing there."
+  }
+}
+
 resource "aws_launch_template" "runner" {
   for_each = var.runner_classes
 
@@ -188,11 +195,6 @@ resource "aws_launch_template" "runner" {
       condition = length(distinct([for subnet in data.aws_subnet.class : subnet.availability_zone_id
       if contains(local.class_subnet_ids[each.key], subnet.id)])) == length(distinct(local.class_subnet_ids[each.key]))
       error_message = "runner_classes: two subnets of ${each.key} are in one availability zone. EC2 refuses such fleets: give it one in each."
-    }
-
-    precondition {
-      condition     = alltrue([for subnet in data.aws_subnet.class : subnet.vpc_id == var.vpc_id])
-      error_message = "A subnet is in another VPC than vpc_id, where the runners' security group is."
     }
   }
 }

@@ -15,16 +15,18 @@ locals {
       STOKER_REGION              = local.region
       STOKER_DISTRIBUTION_BUCKET = local.bucket_names.distribution
       STOKER_DISTRIBUTION_PREFIX = ""
-      STOKER_BOOT_TIME_SECONDS   = tostring(var.boot_time_seconds)
-      STOKER_LOG_GROUP           = local.runner_log_group
-      STOKER_LOGS                = tostring(var.runner_logs)
-      STOKER_RUN_AS              = class.run_as
-      STOKER_DISABLE_UPDATE      = tostring(var.runner_disable_update)
-      STOKER_HOOK_JOB_STARTED    = base64encode(class.hook_job_started)
-      STOKER_HOOK_JOB_COMPLETED  = base64encode(class.hook_job_completed)
-      STOKER_PRE_INSTALL         = base64encode(class.pre_install)
-      STOKER_POST_INSTALL        = base64encode(class.post_install)
-      STOKER_START_RUNNER        = local.start_runner_script == null ? "" : base64encode(local.start_runner_script)
+      # Where the distribution comes from if the bucket has none yet. Empty: api.github.com.
+      STOKER_GITHUB_API_URL     = var.github_releases_url == null ? "" : var.github_releases_url
+      STOKER_BOOT_TIME_SECONDS  = tostring(var.boot_time_seconds)
+      STOKER_LOG_GROUP          = local.runner_log_group
+      STOKER_LOGS               = tostring(var.runner_logs)
+      STOKER_RUN_AS             = class.run_as
+      STOKER_DISABLE_UPDATE     = tostring(var.runner_disable_update)
+      STOKER_HOOK_JOB_STARTED   = base64encode(class.hook_job_started)
+      STOKER_HOOK_JOB_COMPLETED = base64encode(class.hook_job_completed)
+      STOKER_PRE_INSTALL        = base64encode(class.pre_install)
+      STOKER_POST_INSTALL       = base64encode(class.post_install)
+      STOKER_START_RUNNER       = local.start_runner_script == null ? "" : base64encode(local.start_runner_script)
     }
   }
 
