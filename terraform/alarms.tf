@@ -158,7 +158,6 @@ locals {
 }
 
 resource "aws_cloudwatch_metric_alarm" "this" {
-  #checkov:skip=CKV_AWS_319:Alarms act; what they tell is the variable alarm_topic_arns.
   for_each = { for name, alarm in local.alarms : name => alarm if !contains(var.disabled_alarms, name) }
 
   alarm_name          = "${local.name}-${each.key}"

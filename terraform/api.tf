@@ -68,7 +68,6 @@ resource "aws_lambda_permission" "webhook" {
 }
 
 resource "aws_cloudwatch_log_group" "api" {
-  #checkov:skip=CKV_AWS_338:By choice: the variable log_retention_days, a year by default.
   count = local.has_webhook ? 1 : 0
 
   name              = "${local.parameters_path}/api"

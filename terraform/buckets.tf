@@ -20,7 +20,6 @@ locals {
 
 resource "aws_s3_bucket" "this" {
   #checkov:skip=CKV_AWS_144:What these buckets hold is made again (code, distribution) or belongs to this region's deployment; replicate the journal where you must keep it.
-  #checkov:skip=CKV_AWS_18:By choice: the variable access_log_bucket.
   #checkov:skip=CKV2_AWS_62:Only uploads of policies are of interest to somebody, and their bucket has its notifications.
   for_each = local.bucket_names
 

@@ -1,7 +1,7 @@
 # One page that says how it goes.
 
 locals {
-  # Each widget is a title and its metrics; the rest is the same for all. A string is a search expression, for metrics
+  # Each widget is a title and its metrics; the rest is the same for all. Search expressions are for metrics
   # whose dimension has values that are known only when they come.
   dashboard_widgets = [
     {
@@ -16,7 +16,7 @@ locals {
       title = "Jobs that wait, by reason (each decision counts its own)"
       stat  = "Maximum"
       metrics = [
-        [{ expression = "SEARCH('{Stoker,Deployment,Reason} MetricName=\"PendingJobs\" Deployment=\"${var.environment}\"', 'Maximum', 60)", label = "" }],
+        [{ expression = "SEARCH('{Stoker,Deployment,Reason} MetricName=\"PendingJobs\" Deployment=\"${var.environment}\"', 'Maximum', 60)" }],
       ]
     },
     {
@@ -30,7 +30,7 @@ locals {
       title = "Failures, by cause"
       stat  = "Sum"
       metrics = [
-        [{ expression = "SEARCH('{Stoker,Deployment,Cause} MetricName=\"Failures\" Deployment=\"${var.environment}\"', 'Sum', 60)", label = "" }],
+        [{ expression = "SEARCH('{Stoker,Deployment,Cause} MetricName=\"Failures\" Deployment=\"${var.environment}\"', 'Sum', 60)" }],
       ]
     },
     {
@@ -52,7 +52,7 @@ locals {
       title = "How long policies decide (ms)"
       stat  = "p95"
       metrics = [
-        [{ expression = "SEARCH('{Stoker,Deployment,Interface} MetricName=\"DecisionTime\" Deployment=\"${var.environment}\"', 'p95', 60)", label = "" }],
+        [{ expression = "SEARCH('{Stoker,Deployment,Interface} MetricName=\"DecisionTime\" Deployment=\"${var.environment}\"', 'p95', 60)" }],
       ]
     },
     {
@@ -71,7 +71,7 @@ locals {
       title = "What guardrails took away, by rule"
       stat  = "Sum"
       metrics = [
-        [{ expression = "SEARCH('{Stoker,Deployment,Rule} MetricName=\"GuardrailEdits\" Deployment=\"${var.environment}\"', 'Sum', 60)", label = "" }],
+        [{ expression = "SEARCH('{Stoker,Deployment,Rule} MetricName=\"GuardrailEdits\" Deployment=\"${var.environment}\"', 'Sum', 60)" }],
       ]
     },
     {

@@ -52,8 +52,6 @@ locals {
 
 # Of each: its log, its environment's key, its traces.
 data "aws_iam_policy_document" "each" {
-  #checkov:skip=CKV_AWS_356:X-Ray knows no resources.
-  #checkov:skip=CKV_AWS_111:X-Ray knows no resources.
   for_each = local.functions
 
   statement {
@@ -157,7 +155,6 @@ data "aws_iam_policy_document" "policies" {
 
 # Of scale-up and scale-down: the ledger, the queues that they write to, the instances and their parameters.
 data "aws_iam_policy_document" "deciding" {
-  #checkov:skip=CKV_AWS_356:EC2 knows no resources for what only describes.
   source_policy_documents = [data.aws_iam_policy_document.policies.json]
 
   statement {

@@ -42,8 +42,6 @@ resource "aws_iam_role_policy_attachment" "runner" {
 }
 
 data "aws_iam_policy_document" "runner" {
-  #checkov:skip=CKV_AWS_356:Session Manager's channels are no resources that a policy could name.
-  #checkov:skip=CKV_AWS_111:Session Manager's channels are no resources that a policy could name.
 
   # Its own: the parameter has the instance's id as a tag, and EC2 says which instance asks.
   statement {

@@ -1,7 +1,6 @@
 # What scale-up may do besides: take messages, launch, and tell instances how to register.
 
 data "aws_iam_policy_document" "scale_up" {
-  #checkov:skip=CKV_AWS_356:EC2 knows no resources for what only describes (in the document that this one builds on).
   source_policy_documents = [
     data.aws_iam_policy_document.each["scale-up"].json,
     data.aws_iam_policy_document.deciding.json,

@@ -28,9 +28,6 @@ resource "aws_kms_alias" "main" {
 }
 
 data "aws_iam_policy_document" "kms" {
-  #checkov:skip=CKV_AWS_109:A key's policy speaks of that key alone, and the account has to be able to administer it.
-  #checkov:skip=CKV_AWS_111:A key's policy speaks of that key alone.
-  #checkov:skip=CKV_AWS_356:In a key's policy * is that key.
   count = var.kms_key == null ? 1 : 0
 
   # IAM policies of the account decide who administers it. Not who decrypts.

@@ -24,7 +24,6 @@ locals {
 }
 
 resource "aws_lambda_function" "this" {
-  #checkov:skip=CKV_AWS_115:By choice: the variable lambda_reserved_concurrency. New accounts have too few executions to reserve any, and the queues' mappings bound those that queues start.
   #checkov:skip=CKV_AWS_116:Messages that fail go to the dead-letter queue by their queue. What else invokes a Lambda is a schedule, or an event of which its next sweep finds what it told.
   #checkov:skip=CKV_AWS_117:They reach AWS and GitHub by public endpoints and nothing inside a VPC; one would cost a NAT and give nothing.
   #checkov:skip=CKV_AWS_272:The code is an object's version in a bucket that only the deployer writes to.
@@ -85,7 +84,6 @@ resource "aws_lambda_function_event_invoke_config" "scheduled" {
 }
 
 resource "aws_cloudwatch_log_group" "lambda" {
-  #checkov:skip=CKV_AWS_338:By choice: the variable log_retention_days, a year by default.
   for_each = local.functions
 
   name              = "/aws/lambda/${local.name}-${each.key}"
@@ -96,7 +94,6 @@ resource "aws_cloudwatch_log_group" "lambda" {
 
 # A group takes a key only if the key's policy lets CloudWatch Logs use it, which it does from its first moment.
 resource "aws_cloudwatch_log_group" "runner" {
-  #checkov:skip=CKV_AWS_338:By choice: the variable log_retention_days, a year by default.
   name              = local.runner_log_group
   retention_in_days = var.log_retention_days
   kms_key_id        = local.kms_key_arn

@@ -131,7 +131,6 @@ resource "aws_launch_template" "runner" {
   update_default_version               = true
   image_id                             = local.class_images[each.key]
   key_name                             = each.value.key_name
-  ebs_optimized                        = true
   instance_initiated_shutdown_behavior = "terminate"
   user_data                            = local.user_data[each.key]
   tags                                 = local.tags
@@ -200,7 +199,6 @@ resource "aws_launch_template" "runner" {
 }
 
 resource "aws_security_group" "runner" {
-  #checkov:skip=CKV2_AWS_5:The launch templates' network interfaces have it.
   name        = "${local.name}-runner"
   description = "Stoker ${var.environment}: runners. Nothing comes in."
   vpc_id      = var.vpc_id
@@ -208,7 +206,6 @@ resource "aws_security_group" "runner" {
 }
 
 resource "aws_vpc_security_group_egress_rule" "runner" {
-  #checkov:skip=CKV_AWS_382:Jobs connect to wherever their workflows say; the variable runner_egress_cidrs narrows it.
   for_each = toset(var.runner_egress_cidrs)
 
   security_group_id = aws_security_group.runner.id

@@ -11,7 +11,6 @@ locals {
 }
 
 resource "aws_kms_key" "signing" {
-  #checkov:skip=CKV_AWS_7:KMS rotates no asymmetric key; how this one is rotated says the variable policy_signing_keys.
   for_each = toset(var.policy_signing_keys)
 
   description              = "Signs the active scaling policies of Stoker's deployment ${var.environment} (${each.key})"

@@ -148,9 +148,9 @@ variable "intake" {
 }
 
 variable "act" {
-  description = "How scale-up is fed from the act queue: messages in a batch (1, at most 10: it is FIFO, and knows no window), and how many invocations there are at once (20, at least 2): that many organisations or repositories are acted on at once."
+  description = "How scale-up is fed from the act queue: messages in a batch (10, the most of a FIFO queue, which knows no window either; they are of different organisations or repositories, and acted on at once), and how many invocations there are at once (20, at least 2)."
   type = object({
-    batch_size          = optional(number, 1)
+    batch_size          = optional(number, 10)
     maximum_concurrency = optional(number, 20)
   })
   default  = {}

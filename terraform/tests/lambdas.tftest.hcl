@@ -29,7 +29,7 @@ run "functions" {
   }
 
   assert {
-    condition     = alltrue([for name, object in aws_s3_object.code : object.source_hash == filesha256("tests/dist/${name}.zip")])
+    condition     = alltrue([for name, object in aws_s3_object.code : object.source_hash == filesha256("tests/stand-ins/${name}.zip")])
     error_message = "A zip that changed is uploaded."
   }
 }

@@ -4,7 +4,7 @@ vpc_id           = "vpc-0123456789abcdef0"
 subnet_ids       = ["subnet-0123456789abcdef0"]
 ingress          = ["cloudflare", "api-gateway"]
 alarm_topic_arns = ["arn:aws:sns:us-east-1:123456789012:alarms"]
-dist             = "tests/dist"
+dist             = "tests/stand-ins"
 
 runner_classes = {
   small = {
