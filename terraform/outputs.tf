@@ -118,6 +118,11 @@ output "role_arns" {
   value       = merge({ for name, role in aws_iam_role.lambda : name => role.arn }, { runner = aws_iam_role.runner.arn })
 }
 
+output "operator_policy_json" {
+  description = "An IAM policy for whoever runs stoker doctor."
+  value       = data.aws_iam_policy_document.operator.minified_json
+}
+
 output "runner_security_group_id" {
   description = "The runners' security group, for those who let them in elsewhere."
   value       = aws_security_group.runner.id

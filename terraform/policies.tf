@@ -34,6 +34,7 @@ resource "aws_s3_object" "default_policy" {
   kms_key_id         = local.kms_key_arn
   bucket_key_enabled = true
   metadata           = { stoker-by = "terraform" }
+  tags               = local.tags
 
   lifecycle {
     ignore_changes = all

@@ -265,6 +265,15 @@ run "existing_parameters" {
   }
 }
 
+run "a_plan_shows_what_is_set" {
+  command = plan
+
+  assert {
+    condition     = aws_lambda_function.this["scale-up"].environment[0].variables.MAX_RUNNERS == "20" && !can(aws_lambda_function.this["scale-up"].environment[0].variables.MAX_JOBS_SHOWN)
+    error_message = "What is set can be read in a plan."
+  }
+}
+
 run "an_environment_that_is_too_large" {
   variables {
     runner_classes = { for n in range(30) : "class-${n}" => {
