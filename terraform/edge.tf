@@ -58,12 +58,6 @@ data "aws_iam_policy_document" "edge" {
       variable = "kms:ViaService"
       values   = [local.kms_services.sqs]
     }
-
-    condition {
-      test     = "ArnEquals"
-      variable = "kms:EncryptionContext:aws:sqs:arn"
-      values   = [aws_sqs_queue.this["intake"].arn]
-    }
   }
 }
 

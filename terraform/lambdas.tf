@@ -70,8 +70,13 @@ resource "aws_lambda_function" "this" {
     }
   }
 
-  # It may write its log and read its queues before it is there.
-  depends_on = [aws_iam_role_policy.lambda]
+  # It may write its log and read its queues before it is there, and what it writes is encrypted.
+  depends_on = [
+    aws_iam_role_policy.lambda,
+    aws_s3_bucket_server_side_encryption_configuration.this,
+    aws_s3_bucket_versioning.this,
+    aws_ssm_parameter.app,
+  ]
 }
 
 # A schedule's next event does what a failed one should have; a late one does harm to nobody, and no good.

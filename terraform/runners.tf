@@ -103,9 +103,13 @@ data "aws_ami" "class" {
     }
   }
 
-  filter {
-    name   = "architecture"
-    values = [var.runner_classes[each.key].architecture == "arm64" ? "arm64" : "x86_64"]
+  dynamic "filter" {
+    for_each = contains(keys(each.value.filters), "architecture") ? [] : [true]
+
+    content {
+      name   = "architecture"
+      values = [var.runner_classes[each.key].architecture == "arm64" ? "arm64" : "x86_64"]
+    }
   }
 }
 

@@ -56,7 +56,7 @@ module "stoker" {
       attributes      = { gpu = true }
 
       # The newest of AWS's deep-learning images, by its own parameter: drivers are in it.
-      ami         = { ssm_parameter = "/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-24.04/latest/ami-id" }
+      ami         = { ssm_parameter = "/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-22.04/latest/ami-id" }
       root_device = "/dev/sda1"
     }
   }
