@@ -154,13 +154,13 @@ run "user_data_settings" {
       small = {
         labels      = ["linux"], instance_types = ["c7i.large"], maximum = 1, on_demand_price = 0.1
         run_as      = "ci"
-        pre_install = "echo 'it''s here'\n"
+        pre_install = "echo it's here\n"
       }
     }
   }
 
   assert {
-    condition = { for name, value in local.user_data_settings["small"] : name => value if name != "STOKER_START_RUNNER" } == {
+    condition = local.user_data_settings["small"] == {
       STOKER_DEPLOYMENT          = "ci"
       STOKER_PREFIX              = "stoker"
       STOKER_CLASS               = "small"
@@ -173,12 +173,20 @@ run "user_data_settings" {
       STOKER_LOGS                = "false"
       STOKER_RUN_AS              = "ci"
       STOKER_DISABLE_UPDATE      = "true"
-      STOKER_HOOK_JOB_STARTED    = ""
-      STOKER_HOOK_JOB_COMPLETED  = ""
-      STOKER_PRE_INSTALL         = base64encode("echo 'it''s here'\n")
-      STOKER_POST_INSTALL        = ""
     }
     error_message = jsonencode(local.user_data_settings["small"])
+  }
+
+  assert {
+    condition = (startswith(local.user_data_texts["small"], "#!/bin/sh\nSTOKER_BOOT_TIME_SECONDS='900'\n") &&
+      strcontains(local.user_data_texts["small"], "\nstoker_script='echo it'\\''s here\n'\nSTOKER_PRE_INSTALL=$(printf %s \"$stoker_script\" | base64 -w0)\n") &&
+    strcontains(local.user_data_texts["small"], "\nSTOKER_POST_INSTALL=''\n"))
+    error_message = local.user_data_texts["small"]
+  }
+
+  assert {
+    condition     = alltrue([for script in ["STOKER_HOOK_JOB_STARTED", "STOKER_HOOK_JOB_COMPLETED", "STOKER_PRE_INSTALL", "STOKER_POST_INSTALL", "STOKER_START_RUNNER"] : strcontains(local.user_data_texts["small"], "\n${script}=")])
+    error_message = "Every setting is set, empty or not."
   }
 
   assert {
