@@ -40,7 +40,7 @@ output "webhook_url" {
 }
 
 output "github_app_parameters" {
-  description = "The names of the SSM parameters of the GitHub App. Those with a placeholder wait for their value: aws ssm put-parameter --overwrite --name NAME --value file://FILE."
+  description = "The names of the SSM parameters of the GitHub App. Those with a placeholder wait for their value: aws ssm put-parameter --overwrite --type SecureString --key-id KEY --name NAME --value file://FILE, with the output kms_key_arn as KEY."
   value       = local.app_parameter_names
 }
 

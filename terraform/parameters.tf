@@ -31,4 +31,9 @@ resource "aws_ssm_parameter" "app" {
   value_wo         = "-"
   value_wo_version = 1
   tags             = local.tags
+
+  lifecycle {
+    # The provider changes any of these by writing the parameter anew, and knows no value to write.
+    ignore_changes = [description, key_id, tier, type, value]
+  }
 }

@@ -1,7 +1,7 @@
 # GitHub, and what is admitted from it.
 
 variable "github_app_parameters" {
-  description = "Names of SSM parameters of the GitHub App that are there already; the others are made under /PREFIX/ENVIRONMENT/github-app/ with a placeholder, which you replace once (aws ssm put-parameter --overwrite). SecureStrings under another key need secret_kms_key_arns."
+  description = "Names of SSM parameters of the GitHub App that are there already; the others are made under /PREFIX/ENVIRONMENT/github-app/ with a placeholder, which you replace once (README.md says how). SecureStrings under another key need secret_kms_key_arns."
   type = object({
     id                      = optional(string)
     private_key             = optional(string)
