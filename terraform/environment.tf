@@ -17,12 +17,10 @@ locals {
 
   # Of those that run one.
   running_settings = merge(local.policy_settings, {
-    JOURNAL_BUCKET                   = local.bucket_names.journal
-    POLICY_MODE                      = var.policy_mode
-    POLICY_REVALIDATE_SECONDS        = var.policy_revalidate_seconds
-    ON_POLICY_FAILURE                = var.on_policy_failure
-    GITHUB_APP_ID_PARAMETER          = local.app_parameter_names.id
-    GITHUB_APP_PRIVATE_KEY_PARAMETER = local.app_parameter_names.private_key
+    JOURNAL_BUCKET            = local.bucket_names.journal
+    POLICY_MODE               = var.policy_mode
+    POLICY_REVALIDATE_SECONDS = var.policy_revalidate_seconds
+    ON_POLICY_FAILURE         = var.on_policy_failure
   })
 
   admitted_settings = {
@@ -31,29 +29,31 @@ locals {
   }
 
   deciding_settings = merge(local.running_settings, local.admitted_settings, {
-    MAX_RUNNERS                    = var.max_runners
-    MAX_JOBS_SHOWN                 = var.max_jobs_shown
-    GITHUB_API_URL                 = var.github_api_url
-    GITHUB_WEB_URL                 = var.github_web_url
-    RUNNER_LEVEL                   = var.runner_level
-    RUNNER_MODE                    = var.runner_mode
-    RUNNER_GROUP                   = var.runner_group
-    RUNNER_NAME_PREFIX             = var.prefix
-    PARAMETER_PREFIX               = var.prefix
-    PARAMETER_WRITES_A_SECOND      = var.parameter_writes_a_second
-    MAX_RUNNERS_IN_ALL             = var.max_runners_in_all
-    MAX_RUNNERS_PER_REPOSITORY     = var.max_runners_per_repository
-    MAX_LAUNCHES_PER_DECISION      = var.max_launches_per_decision
-    MAX_REGISTRATIONS_PER_DECISION = var.max_registrations_per_decision
-    GITHUB_POINTS_A_MINUTE         = var.github_points_a_minute
-    GITHUB_REGISTRATIONS_AN_HOUR   = var.github_registrations_an_hour
-    SPOT_FALLBACK_CODES            = var.spot_fallback_codes == null ? null : length(var.spot_fallback_codes) == 0 ? "none" : join(",", var.spot_fallback_codes)
-    SPOT_FAILURES                  = var.spot_failures
-    MAX_SPEND_PER_HOUR             = var.max_spend_per_hour
-    MAX_SPEND_PER_DAY              = var.max_spend_per_day
-    MAX_SPEND_PER_MONTH            = var.max_spend_per_month
-    BOOT_TIME_SECONDS              = var.boot_time_seconds
-    MINIMUM_RUNNING_TIME_SECONDS   = var.minimum_running_time_seconds
+    GITHUB_APP_ID_PARAMETER          = local.app_parameter_names.id
+    GITHUB_APP_PRIVATE_KEY_PARAMETER = local.app_parameter_names.private_key
+    MAX_RUNNERS                      = var.max_runners
+    MAX_JOBS_SHOWN                   = var.max_jobs_shown
+    GITHUB_API_URL                   = var.github_api_url
+    GITHUB_WEB_URL                   = var.github_web_url
+    RUNNER_LEVEL                     = var.runner_level
+    RUNNER_MODE                      = var.runner_mode
+    RUNNER_GROUP                     = var.runner_group
+    RUNNER_NAME_PREFIX               = var.prefix
+    PARAMETER_PREFIX                 = var.prefix
+    PARAMETER_WRITES_A_SECOND        = var.parameter_writes_a_second
+    MAX_RUNNERS_IN_ALL               = var.max_runners_in_all
+    MAX_RUNNERS_PER_REPOSITORY       = var.max_runners_per_repository
+    MAX_LAUNCHES_PER_DECISION        = var.max_launches_per_decision
+    MAX_REGISTRATIONS_PER_DECISION   = var.max_registrations_per_decision
+    GITHUB_POINTS_A_MINUTE           = var.github_points_a_minute
+    GITHUB_REGISTRATIONS_AN_HOUR     = var.github_registrations_an_hour
+    SPOT_FALLBACK_CODES              = var.spot_fallback_codes == null ? null : length(var.spot_fallback_codes) == 0 ? "none" : join(",", var.spot_fallback_codes)
+    SPOT_FAILURES                    = var.spot_failures
+    MAX_SPEND_PER_HOUR               = var.max_spend_per_hour
+    MAX_SPEND_PER_DAY                = var.max_spend_per_day
+    MAX_SPEND_PER_MONTH              = var.max_spend_per_month
+    BOOT_TIME_SECONDS                = var.boot_time_seconds
+    MINIMUM_RUNNING_TIME_SECONDS     = var.minimum_running_time_seconds
   })
 
   settings = {
@@ -69,10 +69,11 @@ locals {
     })
 
     syncer = merge(local.running_settings, {
-      DISTRIBUTION_BUCKET  = local.bucket_names.distribution
-      RUNNER_PLATFORMS     = join(",", local.runner_platforms)
-      ALLOW_MISSING_DIGEST = var.allow_missing_digest
-      GITHUB_RELEASES_URL  = var.github_releases_url
+      DISTRIBUTION_BUCKET    = local.bucket_names.distribution
+      RUNNER_PLATFORMS       = join(",", local.runner_platforms)
+      ALLOW_MISSING_DIGEST   = var.allow_missing_digest
+      MINIMUM_RUNNER_VERSION = var.minimum_runner_version
+      GITHUB_RELEASES_URL    = var.github_releases_url
     })
 
     webhook = merge(local.admitted_settings, {

@@ -105,30 +105,6 @@ data "aws_iam_policy_document" "policies" {
   }
 
   statement {
-    sid       = "App"
-    actions   = ["ssm:GetParameter"]
-    resources = [local.app_parameter_arns.id, local.app_parameter_arns.private_key]
-  }
-
-  statement {
-    sid       = "AppKeys"
-    actions   = ["kms:Decrypt"]
-    resources = local.secret_key_arns
-
-    condition {
-      test     = "StringEquals"
-      variable = "kms:ViaService"
-      values   = [local.kms_services.ssm]
-    }
-
-    condition {
-      test     = "StringEquals"
-      variable = "kms:EncryptionContext:PARAMETER_ARN"
-      values   = [local.app_parameter_arns.id, local.app_parameter_arns.private_key]
-    }
-  }
-
-  statement {
     sid       = "BucketsKey"
     actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
     resources = [local.kms_key_arn]
@@ -153,9 +129,33 @@ data "aws_iam_policy_document" "policies" {
   }
 }
 
-# Of scale-up and scale-down: the ledger, the queues that they write to, the instances and their parameters.
+# Of scale-up and scale-down: the App, the ledger, the queues that they write to, the instances and their parameters.
 data "aws_iam_policy_document" "deciding" {
   source_policy_documents = [data.aws_iam_policy_document.policies.json]
+
+  statement {
+    sid       = "App"
+    actions   = ["ssm:GetParameter"]
+    resources = [local.app_parameter_arns.id, local.app_parameter_arns.private_key]
+  }
+
+  statement {
+    sid       = "AppKeys"
+    actions   = ["kms:Decrypt"]
+    resources = local.secret_key_arns
+
+    condition {
+      test     = "StringEquals"
+      variable = "kms:ViaService"
+      values   = [local.kms_services.ssm]
+    }
+
+    condition {
+      test     = "StringEquals"
+      variable = "kms:EncryptionContext:PARAMETER_ARN"
+      values   = [local.app_parameter_arns.id, local.app_parameter_arns.private_key]
+    }
+  }
 
   statement {
     sid = "Ledger"

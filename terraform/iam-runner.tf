@@ -96,14 +96,7 @@ data "aws_iam_policy_document" "runner" {
   statement {
     sid       = "Distribution"
     actions   = ["s3:GetObject"]
-    resources = ["${local.bucket_arns.distribution}/*"]
-  }
-
-  # Without it S3 does not tell absent from forbidden, and the boot goes to GitHub only for what is absent.
-  statement {
-    sid       = "ListDistribution"
-    actions   = ["s3:ListBucket"]
-    resources = [local.bucket_arns.distribution]
+    resources = ["${local.bucket_arns.distribution}/offered.json", "${local.bucket_arns.distribution}/releases/*"]
   }
 
   statement {

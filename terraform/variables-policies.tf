@@ -162,7 +162,7 @@ variable "extra_policy_public_keys" {
 }
 
 variable "seed_default_policy" {
-  description = "Whether the shipped policy is put into policies/default/policy.wasm with the first apply. What is uploaded there later is not overwritten. Decide it once: false, after an apply with true, deletes what lies there."
+  description = "Whether the shipped policy is put into policies/default/policy.wasm with the first apply. What is uploaded there later is not overwritten. If it is withdrawn (deleted) there, the next apply puts it back. Decide it once: false, after an apply with true, deletes what lies there."
   type        = bool
   default     = true
   nullable    = false

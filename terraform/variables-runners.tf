@@ -268,6 +268,17 @@ variable "allow_missing_digest" {
   default     = null
 }
 
+variable "minimum_runner_version" {
+  description = "MINIMUM_RUNNER_VERSION: the oldest version of GitHub's runner that the syncer may offer, such as 2.330.0. Null: none."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.minimum_runner_version == null || can(regex("^[0-9]+\\.[0-9]+\\.[0-9]+$", var.minimum_runner_version))
+    error_message = "minimum_runner_version: three numbers with dots between, such as 2.330.0."
+  }
+}
+
 variable "github_releases_url" {
   description = "GITHUB_RELEASES_URL: where the syncer finds actions/runner. Null: https://api.github.com."
   type        = string

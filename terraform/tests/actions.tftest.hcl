@@ -13,9 +13,9 @@ run "the_actions_of_each" {
       ActivePolicies = ["s3:GetObject"]
       ListPolicies   = ["s3:ListBucket"]
       Journal        = ["s3:PutObject"]
+      BucketsKey     = ["kms:Decrypt", "kms:GenerateDataKey"]
       App            = ["ssm:GetParameter"]
       AppKeys        = ["kms:Decrypt"]
-      BucketsKey     = ["kms:Decrypt", "kms:GenerateDataKey"]
       Ledger = [
         "dynamodb:ConditionCheckItem",
         "dynamodb:DeleteItem",
@@ -74,9 +74,9 @@ run "the_actions_of_each" {
       ActivePolicies = ["s3:GetObject"]
       ListPolicies   = ["s3:ListBucket"]
       Journal        = ["s3:PutObject"]
+      BucketsKey     = ["kms:Decrypt", "kms:GenerateDataKey"]
       App            = ["ssm:GetParameter"]
       AppKeys        = ["kms:Decrypt"]
-      BucketsKey     = ["kms:Decrypt", "kms:GenerateDataKey"]
       Ledger = [
         "dynamodb:ConditionCheckItem",
         "dynamodb:DeleteItem",
@@ -122,8 +122,6 @@ run "the_actions_of_each" {
       ActivePolicies   = ["s3:GetObject"]
       ListPolicies     = ["s3:ListBucket"]
       Journal          = ["s3:PutObject"]
-      App              = ["ssm:GetParameter"]
-      AppKeys          = ["kms:Decrypt"]
       BucketsKey       = ["kms:Decrypt", "kms:GenerateDataKey"]
       Distribution     = ["s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:PutObject"]
       ListDistribution = ["s3:ListBucket"]
@@ -150,7 +148,6 @@ run "the_actions_of_each" {
       ConfigurationsKey = ["kms:Decrypt"]
       TerminateItself   = ["ec2:TerminateInstances"]
       Distribution      = ["s3:GetObject"]
-      ListDistribution  = ["s3:ListBucket"]
       DistributionsKey  = ["kms:Decrypt"]
       Log               = ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
     })
@@ -165,3 +162,4 @@ run "the_actions_of_each" {
     error_message = "The edge may do something else than its statements: ${aws_iam_user_policy.edge[0].policy}"
   }
 }
+

@@ -108,6 +108,7 @@ run "every_setting" {
     repository_allow_list          = ["acme/*", "other/site"]
     check_run_apps                 = ["github-actions", "other"]
     allow_missing_digest           = true
+    minimum_runner_version         = "2.330.0"
     github_releases_url            = "https://mirror.example.com"
     lambda_log_level               = "debug"
     runner_platforms               = ["win-x64"]
@@ -180,8 +181,8 @@ run "every_setting" {
   }
 
   assert {
-    condition = { for name in ["ALLOW_MISSING_DIGEST", "GITHUB_RELEASES_URL", "RUNNER_PLATFORMS", "ON_POLICY_FAILURE"] : name => aws_lambda_function.this["syncer"].environment[0].variables[name] } == {
-      ALLOW_MISSING_DIGEST = "true", GITHUB_RELEASES_URL = "https://mirror.example.com", RUNNER_PLATFORMS = "win-x64", ON_POLICY_FAILURE = "hold"
+    condition = { for name in ["ALLOW_MISSING_DIGEST", "GITHUB_RELEASES_URL", "MINIMUM_RUNNER_VERSION", "RUNNER_PLATFORMS", "ON_POLICY_FAILURE"] : name => aws_lambda_function.this["syncer"].environment[0].variables[name] } == {
+      ALLOW_MISSING_DIGEST = "true", GITHUB_RELEASES_URL = "https://mirror.example.com", MINIMUM_RUNNER_VERSION = "2.330.0", RUNNER_PLATFORMS = "win-x64", ON_POLICY_FAILURE = "hold"
     }
     error_message = "The syncer's settings."
   }

@@ -234,3 +234,13 @@ run "a_topic_that_is_none" {
 
   expect_failures = [var.alarm_topic_arns]
 }
+
+run "a_version_in_words" {
+  command = plan
+
+  variables {
+    minimum_runner_version = "latest"
+  }
+
+  expect_failures = [var.minimum_runner_version]
+}
