@@ -38,9 +38,9 @@ locals {
         statistic  = "Sum"
         comparison = "GreaterThanThreshold"
         threshold  = 0
-        period     = 300
-        # One that passes by itself wakes up nobody. What runs once an hour has but one chance.
-        periods = name == "syncer" ? 1 : 2
+        # One that passes by itself wakes up nobody. The syncer runs once an hour, and GitHub may let one run down.
+        period  = name == "syncer" ? 3600 : 300
+        periods = name == "syncer" ? 3 : 2
         missing = "notBreaching"
       }
     }
@@ -77,6 +77,33 @@ locals {
       }
     },
   )
+
+  sync_alarms = {
+    sync-failures = {
+      about      = "The runner's releases could not be mirrored, several times in a row"
+      namespace  = "Stoker"
+      metric     = "SyncFailures"
+      dimensions = { Deployment = var.environment }
+      statistic  = "Sum"
+      comparison = "GreaterThanThreshold"
+      threshold  = 0
+      period     = 3600
+      periods    = 3
+      missing    = "notBreaching"
+    }
+    offered-runner-age = {
+      about      = "The runner that instances get is old: GitHub gives a runner no jobs when a newer release has been out for 30 days"
+      namespace  = "Stoker"
+      metric     = "OfferedRunnerAge"
+      dimensions = { Deployment = var.environment }
+      statistic  = "Maximum"
+      comparison = "GreaterThanThreshold"
+      threshold  = 60
+      period     = 3600
+      periods    = 1
+      missing    = "notBreaching"
+    }
+  }
 
   other_alarms = {
     github-budget = {
@@ -151,6 +178,7 @@ locals {
     local.stoker_alarms,
     local.function_alarms,
     local.queue_alarms,
+    local.sync_alarms,
     local.other_alarms,
     local.event_alarms,
     local.api_alarms,

@@ -68,6 +68,13 @@ locals {
       metrics = [["Stoker", "GitHubBudgetLeft", "Deployment", var.environment]]
     },
     {
+      title = "Age of the runner that instances get (days), and runs of the syncer that failed"
+      stat  = "Maximum"
+      metrics = [
+        for metric in ["OfferedRunnerAge", "SyncFailures"] : ["Stoker", metric, "Deployment", var.environment]
+      ]
+    },
+    {
       title = "What guardrails took away, by rule"
       stat  = "Sum"
       metrics = [

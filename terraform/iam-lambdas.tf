@@ -50,9 +50,11 @@ locals {
   secret_key_arns = concat([local.kms_key_arn], var.secret_kms_key_arns)
 }
 
-# Of each: its log, its environment's key, its traces.
+# Of each: its log, its environment's key, its traces, its place in a VPC.
 data "aws_iam_policy_document" "each" {
   for_each = local.functions
+
+  source_policy_documents = [for name, document in data.aws_iam_policy_document.lambda_vpc : document.json if name == each.key]
 
   statement {
     sid       = "Log"

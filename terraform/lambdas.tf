@@ -8,7 +8,7 @@ locals {
     scale-up         = { memory = var.policy_size_class == "large" ? 1024 : 512, timeout = 60, about = "folds events into the ledger, and launches runners" }
     scale-down       = { memory = var.policy_size_class == "large" ? 1024 : 512, timeout = 300, about = "retires runners that nobody needs" }
     policy-admission = { memory = ceil(local.admission_memory_bytes / 1048576) + 512, timeout = 900, about = "judges uploaded scaling policies, and activates what passes" }
-    syncer           = { memory = 256, timeout = 900, about = "mirrors GitHub's runner" }
+    syncer           = { memory = 512, timeout = 900, about = "mirrors GitHub's runner" }
     webhook          = { memory = 256, timeout = 10, about = "takes GitHub's webhooks" }
   }
 
@@ -19,13 +19,14 @@ locals {
       timeout      = lookup(var.lambda_timeout_seconds, name, default.timeout)
       architecture = lookup(var.lambda_architectures, name, "x86_64")
       concurrency  = lookup(var.lambda_reserved_concurrency, name, -1)
+      in_vpc       = var.lambda_vpc == null ? false : var.lambda_vpc.functions == null ? true : contains(var.lambda_vpc.functions, name)
     } if name != "webhook" || local.has_webhook
   }
 }
 
 resource "aws_lambda_function" "this" {
   #checkov:skip=CKV_AWS_116:Messages that fail go to the dead-letter queue by their queue. What else invokes a Lambda is a schedule, or an event of which its next sweep finds what it told.
-  #checkov:skip=CKV_AWS_117:They reach AWS and GitHub by public endpoints and nothing inside a VPC; one would cost a NAT and give nothing.
+  #checkov:skip=CKV_AWS_117:By choice: the variable lambda_vpc. They reach nothing inside a VPC, and one costs a NAT gateway.
   #checkov:skip=CKV_AWS_272:The code is an object's version in a bucket that only the deployer writes to.
   for_each = local.functions
 
@@ -55,6 +56,15 @@ resource "aws_lambda_function" "this" {
 
   tracing_config {
     mode = var.tracing_mode
+  }
+
+  dynamic "vpc_config" {
+    for_each = each.value.in_vpc ? [var.lambda_vpc] : []
+
+    content {
+      subnet_ids         = vpc_config.value.subnet_ids
+      security_group_ids = length(vpc_config.value.security_group_ids) > 0 ? vpc_config.value.security_group_ids : aws_security_group.lambda[*].id
+    }
   }
 
   lifecycle {

@@ -40,7 +40,7 @@ variable "lambda_architectures" {
 }
 
 variable "lambda_memory_mb" {
-  description = "MB of memory, by the Lambda's name. Left out: scale-up and scale-down 512 (with large policies 1,024), policy-admission what admission_memory_bytes asks for, syncer and webhook 256. A Lambda's share of a CPU grows with it."
+  description = "MB of memory, by the Lambda's name. Left out: scale-up and scale-down 512 (with large policies 1,024), policy-admission what admission_memory_bytes asks for, syncer 512, webhook 256. A Lambda's share of CPU and network grows with it."
   type        = map(number)
   default     = {}
   nullable    = false
@@ -75,8 +75,28 @@ variable "lambda_timeout_seconds" {
   }
 }
 
+variable "lambda_vpc" {
+  description = "A VPC for the Lambdas: private subnets with a way out to AWS and GitHub, security groups (none: one that lets everything out is made in vpc_id), and which Lambdas (null: all). They need none; it gives them addresses of their own, which GitHub's allow lists or its limit of requests without an account (the syncer's) may ask for."
+  type = object({
+    subnet_ids         = list(string)
+    security_group_ids = optional(list(string), [])
+    functions          = optional(list(string))
+  })
+  default = null
+
+  validation {
+    condition     = var.lambda_vpc == null || try(length(var.lambda_vpc.subnet_ids) > 0, false)
+    error_message = "lambda_vpc: give at least one subnet."
+  }
+
+  validation {
+    condition     = var.lambda_vpc == null || try(length(setsubtract(var.lambda_vpc.functions, ["scale-up", "scale-down", "policy-admission", "syncer", "webhook"])) == 0, var.lambda_vpc.functions == null)
+    error_message = "lambda_vpc: the Lambdas are scale-up, scale-down, policy-admission, syncer and webhook."
+  }
+}
+
 variable "lambda_reserved_concurrency" {
-  description = "Reserved concurrent executions, by the Lambda's name. Left out: none, since new accounts have too few to reserve any."
+  description = "Reserved concurrent executions, by the Lambda's name. Left out: none, since new accounts have too few to reserve any. One is enough for the syncer."
   type        = map(number)
   default     = {}
   nullable    = false

@@ -252,13 +252,13 @@ variable "create_spot_service_linked_role" {
 }
 
 variable "runner_platforms" {
-  description = "RUNNER_PLATFORMS: which builds of GitHub's runner the syncer mirrors: linux-x64, linux-arm64, win-x64. Null: those of the classes' architectures."
+  description = "RUNNER_PLATFORMS: which builds of GitHub's runner the syncer mirrors: linux-x64, linux-arm64, linux-arm, win-x64, win-arm64, osx-x64, osx-arm64. Null: those of the classes' architectures."
   type        = list(string)
   default     = null
 
   validation {
-    condition     = var.runner_platforms == null || try(length(var.runner_platforms) > 0 && length(setsubtract(var.runner_platforms, ["linux-x64", "linux-arm64", "win-x64"])) == 0, false)
-    error_message = "runner_platforms: out of linux-x64, linux-arm64 and win-x64."
+    condition     = var.runner_platforms == null || try(length(var.runner_platforms) > 0 && length(setsubtract(var.runner_platforms, ["linux-x64", "linux-arm64", "linux-arm", "win-x64", "win-arm64", "osx-x64", "osx-arm64"])) == 0, false)
+    error_message = "runner_platforms: out of linux-x64, linux-arm64, linux-arm, win-x64, win-arm64, osx-x64 and osx-arm64."
   }
 }
 
@@ -269,7 +269,7 @@ variable "allow_missing_digest" {
 }
 
 variable "minimum_runner_version" {
-  description = "MINIMUM_RUNNER_VERSION: the oldest version of GitHub's runner that the syncer may offer, such as 2.330.0. Null: none."
+  description = "MINIMUM_RUNNER_VERSION: the oldest version of GitHub's runner that is offered, such as 2.330.0; 0.0.0: any. Null: computed from what GitHub asks for."
   type        = string
   default     = null
 

@@ -13,7 +13,7 @@ run "alarms" {
       flatten([for name in ["scale-up", "scale-down", "policy-admission", "syncer", "webhook"] : ["${name}-errors", "${name}-throttles"]]),
       ["intake-age", "act-age", "dead-letters", "act-dead-letters"],
       ["policy-fallbacks", "policy-alarms", "policies-refused", "admissions-failed", "messages-put-aside", "journal-failures", "ledger-rebuilt", "scopes-closed"],
-      ["github-budget", "tick", "signing-key", "state-changes-not-delivered", "spot-interruptions-not-delivered", "api-errors"],
+      ["github-budget", "sync-failures", "offered-runner-age", "tick", "signing-key", "state-changes-not-delivered", "spot-interruptions-not-delivered", "api-errors"],
     ))
     error_message = "An alarm is missing, or new: ${join(", ", keys(aws_cloudwatch_metric_alarm.this))}"
   }

@@ -11,7 +11,7 @@ run "functions" {
       scale-up         = [512, 60, "x86_64"]
       scale-down       = [512, 300, "x86_64"]
       policy-admission = [2560, 900, "x86_64"]
-      syncer           = [256, 900, "x86_64"]
+      syncer           = [512, 900, "x86_64"]
       webhook          = [256, 10, "x86_64"]
     }
     error_message = "A Lambda has another size."

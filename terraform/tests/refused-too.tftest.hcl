@@ -244,3 +244,13 @@ run "a_version_in_words" {
 
   expect_failures = [var.minimum_runner_version]
 }
+
+run "an_unknown_lambda_in_a_vpc" {
+  command = plan
+
+  variables {
+    lambda_vpc = { subnet_ids = ["subnet-0123456789abcdef0"], functions = ["pool"] }
+  }
+
+  expect_failures = [var.lambda_vpc]
+}
