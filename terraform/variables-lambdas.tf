@@ -90,7 +90,7 @@ variable "lambda_vpc" {
   }
 
   validation {
-    condition     = var.lambda_vpc == null || try(length(setsubtract(var.lambda_vpc.functions, ["scale-up", "scale-down", "policy-admission", "syncer", "webhook"])) == 0, var.lambda_vpc.functions == null)
+    condition     = var.lambda_vpc == null || try(length(setsubtract(var.lambda_vpc.functions, ["scale-up", "scale-down", "policy-admission", "syncer", "webhook"])) == 0, var.lambda_vpc.functions == null, false)
     error_message = "lambda_vpc: the Lambdas are scale-up, scale-down, policy-admission, syncer and webhook."
   }
 }
