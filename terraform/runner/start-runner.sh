@@ -311,7 +311,8 @@ serve_once() {
     reason="the runner has ended, after its job or because GitHub let it go"
 }
 
-# Job after job, and again after a reboot. The unit is root's: the log is opened before the user is left.
+# Job after job, and again after a reboot. The unit is root's: the log is opened before root is left. It
+# runs run.sh, as GitHub's own unit does in the end by way of a Node.js that Amazon Linux 2 is too old for.
 serve_for_good() {
     log "starting the runner $name as a service"
     service=stoker-runner.service
@@ -319,10 +320,11 @@ serve_for_good() {
     {
         printf '[Unit]\nDescription=GitHub Actions runner\nWants=network-online.target\nAfter=network-online.target\n\n'
         printf '[Service]\nWorkingDirectory=%s\n' "$runner"
-        printf "ExecStart=/bin/sh -c 'exec %s %s/bin/runsvc.sh >>%s/runner.log 2>&1'\n" "$becoming" "$runner" "$logs"
+        printf "ExecStart=/bin/sh -c 'exec %s %s/run.sh >>%s/runner.log 2>&1'\n" "$becoming" "$runner" "$logs"
         printf 'Environment=%s=%s\n' HOME "$user_home" USER "$STOKER_RUN_AS" LOGNAME "$STOKER_RUN_AS"
         for_hooks print_variable
-        # As GitHub's own unit: a stop lets the job end itself.
+        # A stop lets the job end itself: run.sh passes the signal on.
+        printf 'Environment=RUNNER_MANUALLY_TRAP_SIG=1\n'
         printf 'KillMode=process\nKillSignal=SIGTERM\nTimeoutStopSec=5min\n\n'
         printf '[Install]\nWantedBy=multi-user.target\n'
     } >"$root/etc/systemd/system/$service"

@@ -152,7 +152,7 @@ pub(crate) fn archive() -> Vec<u8> {
 /// What is in it, in a folder.
 pub(crate) fn lay_out(folder: &Path) {
     std::fs::create_dir_all(folder.join("bin")).unwrap();
-    for program in ["run.sh", "config.sh", "bin/runsvc.sh"] {
+    for program in ["run.sh", "config.sh"] {
         super::machine::write_program(&folder.join(program), RUNNER);
     }
     super::machine::write_program(&folder.join("bin/installdependencies.sh"), DEPENDENCIES);

@@ -26,8 +26,8 @@ fn release(digest: Option<&str>) -> Release {
 }
 
 /// A release whose digest is right.
-fn good() -> Option<Release> {
-    Some(release(Some("right")))
+fn good() -> Release {
+    release(Some("right"))
 }
 
 /// Boots in vain: the instance is gone, no runner was started, and the last line says so.
@@ -84,7 +84,7 @@ async fn a_damaged_archive_is_never_unpacked_and_github_s_is_taken() {
     let account = Account::empty().await;
     let archive = archive();
     account.offer(&archive, &sha256(b"something else")).await;
-    let machine = Machine::launch(&account, good()).await;
+    let machine = Machine::launch(&account, Some(good())).await;
     serves(&account, &machine, RELEASE).await;
     let log = machine.log();
     // Once more, and then no more.
@@ -117,7 +117,7 @@ async fn what_nobody_vouches_for_is_not_run() {
 #[tokio::test(flavor = "multi_thread")]
 async fn while_s3_is_down_or_offers_nothing_the_runner_comes_from_github() {
     let account = Account::empty().await;
-    let nothing = Machine::launch(&account, good()).await;
+    let nothing = Machine::launch(&account, Some(good())).await;
     serves(&account, &nothing, RELEASE).await;
     assert!(
         nothing.log().contains("offers nothing"),
@@ -125,12 +125,12 @@ async fn while_s3_is_down_or_offers_nothing_the_runner_comes_from_github() {
         nothing.log()
     );
 
-    let mut no_bucket = Machine::launch(&account, good()).await;
+    let mut no_bucket = Machine::launch(&account, Some(good())).await;
     no_bucket.set("STOKER_DISTRIBUTION_BUCKET", "");
     serves(&account, &no_bucket, RELEASE).await;
     assert!(!no_bucket.called("aws s3"));
 
-    let mut down = Machine::launch(&account, good()).await;
+    let mut down = Machine::launch(&account, Some(good())).await;
     down.set_environment("AWS_ENDPOINT_URL_S3", NOWHERE);
     serves(&account, &down, RELEASE).await;
     assert!(down.log().contains("S3 is given up"), "{}", down.log());

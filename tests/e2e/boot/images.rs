@@ -121,6 +121,18 @@ async fn an_image_that_has_everything_installs_and_downloads_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_image_s_own_runner_is_used_where_s3_offers_none() {
+    let account = Account::empty().await;
+    let machine = Machine::launch(&account, None).await;
+    let baked = machine.path("opt/actions-runner");
+    lay_out(&baked);
+    std::fs::write(baked.join(".stoker-version"), "2.300.0\n").unwrap();
+    configure(&account, &machine).await;
+    assert!(machine.boot().await, "{}", machine.log());
+    assert!(machine.started("run").is_some(), "{}", machine.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_user_that_is_not_there_is_made() {
     let account = Account::with_distribution().await;
     let mut machine = Machine::launch(&account, None).await;

@@ -13,12 +13,12 @@ use base64::engine::general_purpose::STANDARD;
 use tempfile::TempDir;
 
 use super::account::{Account, BUCKET, DEPLOYMENT, PREFIX};
-use super::web::{Release, Web};
+use super::web::{Refusal, Release, Web};
 use crate::parts::process::Process;
 use crate::parts::root;
 
 /// A boot takes three seconds, and longer where much runs at once.
-const BOOTS_WITHIN: Duration = Duration::from_secs(120);
+const BOOTS_WITHIN: Duration = Duration::from_mins(2);
 
 /// Programs of which each call is written down, and which no machine but the real one may change.
 const STAND_INS: [(&str, &str); 9] = [
@@ -127,6 +127,13 @@ impl<'a> Machine<'a> {
         self.environment.insert(name, value.to_owned());
     }
 
+    /// Has SSM refuse these requests first.
+    pub(crate) fn refuse(&mut self, refusals: &[Refusal]) {
+        self.web.refuse(refusals);
+        let url = self.web.url.clone();
+        self.set_environment("AWS_ENDPOINT_URL_SSM", &url);
+    }
+
     pub(crate) fn set_system(&self, id: &str, version: &str) {
         let release = format!("NAME=\"a system\"\nID={id}\nVERSION_ID=\"{version}\"\n");
         fs::write(self.path("etc/os-release"), release).unwrap();
@@ -174,7 +181,7 @@ impl<'a> Machine<'a> {
         );
     }
 
-    /// A stand-in by PyPI's binding of jq.
+    /// A stand-in by the binding that `scripts/setup-python boot` installs.
     fn jq(&self) -> PathBuf {
         let stand_in = self.path("hidden/stand-in-jq");
         let python = format!("#!{}\n", boot_tool("python").display());
@@ -249,7 +256,7 @@ impl<'a> Machine<'a> {
         self.calls().iter().any(|call| call.starts_with(start))
     }
 
-    /// How a part of the runner ("config", "run" or "runsvc") was started.
+    /// How a part of the runner ("config" or "run") was started.
     pub(crate) fn started(&self, part: &str) -> Option<Started> {
         let record = fs::read_to_string(self.path("records").join(part)).ok()?;
         let mut parts = record.splitn(3, '\n');
@@ -291,7 +298,7 @@ impl<'a> Machine<'a> {
 }
 
 fn is_record(path: &Path) -> bool {
-    ["config", "run", "runsvc"]
+    ["config", "run"]
         .iter()
         .any(|part| path.ends_with(format!("records/{part}")))
 }
@@ -315,7 +322,7 @@ pub(crate) fn script(name: &str) -> String {
 pub(crate) fn user_data(settings: &BTreeMap<&str, String>) -> String {
     let mut text = "#!/bin/sh\n".to_owned();
     for (name, value) in settings {
-        text += &format!("{name}='{}'\n", value.replace('\'', r"'\''"));
+        text.extend([name, "='", &value.replace('\'', r"'\''"), "'\n"]);
     }
     text + &script("user-data.sh")
 }

@@ -1,5 +1,8 @@
 //! What goes as it should.
 
+use std::path::Path;
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use flate2::Compression;
@@ -7,7 +10,8 @@ use flate2::write::GzEncoder;
 use stoker_core::boot::Registration;
 
 use super::account::Account;
-use super::machine::{Machine, script, user};
+use super::machine::{Machine, Started, script, user};
+use super::web::Refusal;
 
 /// A piece that is in GitHub's configuration, in the clear.
 const INSIDE: &str = "a-private-key-that-nobody-may-see";
@@ -106,8 +110,7 @@ async fn a_persistent_runner_registers_by_its_environment_and_stays() {
     );
 
     // What runs jobs knows nothing of the token, which is good for an hour.
-    wait_for(&machine, "runsvc").await;
-    let service = machine.started("runsvc").unwrap();
+    let service = serving(&machine).await;
     assert_eq!(service.user, user());
     let inherits = |name: &&String| name.starts_with("ACTIONS_RUNNER_INPUT");
     assert_eq!(service.environment.keys().find(inherits), None);
@@ -124,19 +127,16 @@ async fn a_persistent_runner_registers_by_its_environment_and_stays() {
     );
 }
 
-/// The service starts beside the scripts.
-async fn wait_for(machine: &Machine<'_>, part: &str) {
+/// How the service was started, which happens beside the scripts.
+async fn serving(machine: &Machine<'_>) -> Started {
     for _ in 0..500 {
-        let complete = |started: &super::machine::Started| !started.environment.is_empty();
-        if machine
-            .started(part)
-            .is_some_and(|started| complete(&started))
-        {
-            return;
+        let started = machine.started("run");
+        if let Some(started) = started.filter(|started| !started.environment.is_empty()) {
+            return started;
         }
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    panic!("{part} did not start: {}", machine.log());
+    panic!("it did not start: {}", machine.log());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -171,7 +171,7 @@ async fn a_configuration_that_comes_late_is_waited_for() {
     let account = Account::with_distribution().await;
     let machine = Machine::launch(&account, None).await;
     let write = async {
-        tokio::time::sleep(std::time::Duration::from_secs(4)).await;
+        tokio::time::sleep(Duration::from_secs(4)).await;
         let registration = Registration::Ephemeral("not base64!".to_owned().into());
         account.configure(&machine.instance, registration).await;
     };
@@ -182,6 +182,70 @@ async fn a_configuration_that_comes_late_is_waited_for() {
         run.environment["ACTIONS_RUNNER_INPUT_JITCONFIG"],
         "not base64!"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_ssm_answers_is_waited_out() {
+    let account = Account::with_distribution().await;
+    let mut machine = Machine::launch(&account, None).await;
+    let operation = "GetParameter";
+    // What is not there yet has no tag that IAM could compare.
+    machine.refuse(&[
+        Refusal {
+            operation,
+            status: 400,
+            code: "AccessDeniedException",
+        },
+        Refusal {
+            operation,
+            status: 400,
+            code: "ThrottlingException",
+        },
+        Refusal {
+            operation,
+            status: 400,
+            code: "ParameterNotFound",
+        },
+        Refusal {
+            operation,
+            status: 500,
+            code: "InternalServerError",
+        },
+    ]);
+    let registration = Registration::Ephemeral(jit().into());
+    account.configure(&machine.instance, registration).await;
+    assert!(machine.boot().await, "{}", machine.log());
+    assert!(machine.started("run").is_some(), "{}", machine.log());
+    // Only what is odd is told.
+    let log = machine.log();
+    assert!(
+        log.contains("SSM: InternalServerError") && !log.contains("Denied"),
+        "{log}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_parameter_that_can_t_be_deleted_is_left_to_scale_down() {
+    let account = Account::with_distribution().await;
+    let mut machine = Machine::launch(&account, None).await;
+    let (operation, status, code) = ("DeleteParameter", 400, "AccessDeniedException");
+    machine.refuse(
+        &[Refusal {
+            operation,
+            status,
+            code,
+        }; 3],
+    );
+    let registration = Registration::Ephemeral(jit().into());
+    account.configure(&machine.instance, registration).await;
+    assert!(machine.boot().await, "{}", machine.log());
+    assert!(machine.started("run").is_some(), "{}", machine.log());
+    assert!(
+        machine.log().contains("could not be deleted"),
+        "{}",
+        machine.log()
+    );
+    assert!(account.is_configured(&machine.instance).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -209,9 +273,12 @@ async fn the_operator_s_hooks_run_where_they_belong() {
         ("STARTED", "echo started\n"),
         ("COMPLETED", "echo completed\n"),
     ] {
-        let file = &run.environment[&format!("ACTIONS_RUNNER_HOOK_JOB_{event}")];
+        let file = Path::new(&run.environment[&format!("ACTIONS_RUNNER_HOOK_JOB_{event}")]);
         // GitHub wants an absolute path that ends so.
-        assert!(file.starts_with('/') && file.ends_with(".sh"), "{file}");
+        assert!(
+            file.is_absolute() && file.extension().unwrap() == "sh",
+            "{file:?}"
+        );
         assert_eq!(std::fs::read_to_string(file).unwrap(), text);
     }
 }

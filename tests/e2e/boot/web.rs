@@ -1,11 +1,13 @@
-//! What an instance asks by plain HTTP: its metadata service (version 2 alone), and GitHub's releases.
+//! What an instance asks by plain HTTP: its metadata service (version 2 alone), GitHub's releases, and, for
+//! tests in which AWS refuses, AWS.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, put};
 use serde_json::json;
@@ -25,9 +27,10 @@ pub(crate) struct Release {
     pub(crate) digest: Option<String>,
 }
 
-/// Both, for one instance.
+/// All of it, for one instance.
 pub(crate) struct Web {
     pub(crate) url: String,
+    knows: Arc<Knows>,
     server: JoinHandle<()>,
 }
 
@@ -38,6 +41,15 @@ struct Knows {
     aws: String,
     http: reqwest::Client,
     release: Option<Release>,
+    refusals: Mutex<VecDeque<Refusal>>,
+}
+
+/// What AWS answers to the next request for an operation, such as `GetParameter`, instead of serving it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Refusal {
+    pub(crate) operation: &'static str,
+    pub(crate) status: u16,
+    pub(crate) code: &'static str,
 }
 
 impl Web {
@@ -50,6 +62,7 @@ impl Web {
             aws: aws.to_owned(),
             http: reqwest::Client::builder().no_proxy().build().unwrap(),
             release,
+            refusals: Mutex::default(),
         });
         let router = Router::new()
             .route("/latest/api/token", put(|| async { TOKEN }))
@@ -57,11 +70,17 @@ impl Web {
             .route("/repos/actions/runner/releases/latest", get(latest))
             .route("/repos/actions/runner/releases/tags/{tag}", get(tagged))
             .route("/download/{name}", get(download))
-            .with_state(knows);
+            .fallback(pass_to_aws)
+            .with_state(Arc::clone(&knows));
         let server = tokio::spawn(async move {
             axum::serve(listener, router).await.unwrap();
         });
-        Self { url, server }
+        Self { url, knows, server }
+    }
+
+    /// Has AWS, where it is asked by way of this, refuse these requests first.
+    pub(crate) fn refuse(&self, refusals: &[Refusal]) {
+        self.knows.refusals.lock().unwrap().extend(refusals);
     }
 }
 
@@ -113,4 +132,33 @@ fn describe(knows: &Knows, fits: impl Fn(&Release) -> bool) -> Response {
 async fn download(State(knows): State<Arc<Knows>>) -> Response {
     let release = knows.release.as_ref().unwrap();
     Bytes::from(release.archive.clone()).into_response()
+}
+
+async fn pass_to_aws(
+    State(knows): State<Arc<Knows>>,
+    method: Method,
+    uri: Uri,
+    mut headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let target = headers.get("x-amz-target");
+    let target = target.and_then(|target| target.to_str().ok());
+    let refusal = {
+        let mut refusals = knows.refusals.lock().unwrap();
+        let is_next = |refusal: &mut Refusal| {
+            target.is_some_and(|target| target.ends_with(&format!(".{}", refusal.operation)))
+        };
+        refusals.pop_front_if(is_next)
+    };
+    if let Some(Refusal { status, code, .. }) = refusal {
+        let status = StatusCode::from_u16(status).unwrap();
+        let words = json!({"__type": code, "message": "not now"});
+        return (status, axum::Json(words)).into_response();
+    }
+    // The connection's own, not the request's.
+    headers.remove(header::CONTENT_LENGTH);
+    headers.remove(header::TRANSFER_ENCODING);
+    let request = knows.http.request(method, format!("{}{uri}", knows.aws));
+    let answer = request.headers(headers).body(body).send().await.unwrap();
+    (answer.status(), answer.bytes().await.unwrap()).into_response()
 }
