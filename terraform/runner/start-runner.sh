@@ -7,7 +7,10 @@
 # command line or in a log. So nobody may `set -x` here.
 # shellcheck disable=SC2034,SC2154 # user-data.sh reads some variables, and sets others
 
-work=$(mktemp -d)
+# On the disk: /tmp is memory on Amazon Linux 2023, and the archive has some 200 MB.
+work=$home/work
+mkdir -p "$work"
+chmod 700 "$work"
 archive=$work/runner.tar.gz
 parameter=$(printf '/%s/%s/runners/%s' "$(printf '%s' "$STOKER_PREFIX" | sed 's,^/*,,; s,/*$,,')" "$STOKER_DEPLOYMENT" "$instance")
 

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_sdk_s3::primitives::ByteStream;
-use serde_json::json;
+use serde_json::{Value, json};
 use stoker_aws::{Clients, SsmConfigurations};
 use stoker_core::boot::{InstanceConfiguration, Registration};
 use stoker_core::ports::Configurations as _;
@@ -128,13 +128,18 @@ impl Account {
         put.send().await.unwrap();
     }
 
-    /// Whether the parameter is there.
-    pub(crate) async fn is_configured(&self, instance: &str) -> bool {
+    /// What is written there.
+    pub(crate) async fn configuration(&self, instance: &str) -> Option<Value> {
         let name = self
             .configurations()
             .parameter_name(&instance.parse().unwrap());
         let get = self.clients.ssm.get_parameter().name(name);
-        get.send().await.is_ok()
+        let answer = get.with_decryption(true).send().await.ok()?;
+        serde_json::from_str(answer.parameter?.value()?).ok()
+    }
+
+    pub(crate) async fn is_configured(&self, instance: &str) -> bool {
+        self.configuration(instance).await.is_some()
     }
 }
 

@@ -44,6 +44,8 @@ async fn an_ephemeral_runner_gets_github_s_string_to_the_letter_and_its_instance
         let machine = Machine::launch(&account, None).await;
         let registration = Registration::Ephemeral(jit().into());
         account.configure(&machine.instance, registration).await;
+        let written = account.configuration(&machine.instance).await.unwrap();
+        assert_eq!(written["encoding"], "gzip+base64");
         assert!(machine.boot_with(shell, &start_runner).await);
 
         let log = machine.log();
@@ -59,8 +61,8 @@ async fn an_ephemeral_runner_gets_github_s_string_to_the_letter_and_its_instance
             "{log}"
         );
         // Neither in a file (logs and command lines among them), nor in what the shell prints.
-        let packed_field = &packed(&jit())[..40];
-        let secrets = [&jit()[..80], INSIDE, packed_field];
+        let travelled = written["jit_config"].as_str().unwrap();
+        let secrets = [&jit()[..80], INSIDE, travelled];
         assert_eq!(
             machine.files_with(&secrets),
             Vec::<std::path::PathBuf>::new()
