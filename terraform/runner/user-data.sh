@@ -65,6 +65,13 @@ seconds_left() {
     echo $((STOKER_BOOT_TIME_SECONDS - $(uptime)))
 }
 
+# within COMMAND…: no longer than the boot may take, so that nothing that hangs keeps the instance.
+within() {
+    left=$(seconds_left)
+    [ "$left" -gt 0 ] || left=1
+    timeout --kill-after=10 "$left" "$@"
+}
+
 # --- the instance's end ------------------------------------------------------------------------------
 
 on_exit() {
@@ -157,13 +164,13 @@ has_icu() {
 
 install_packages() {
     case $system in
-        amazon-2) yum install -y "$@" ;;
-        amazon-2023) dnf install -y --setopt=install_weak_deps=False "$@" ;;
+        amazon-2) within yum install -y "$@" ;;
+        amazon-2023) within dnf install -y --setopt=install_weak_deps=False "$@" ;;
         ubuntu)
             # An image's own updates may hold the lock for the first minutes.
             export DEBIAN_FRONTEND=noninteractive
-            apt-get -o DPkg::Lock::Timeout=120 update -q &&
-                apt-get -o DPkg::Lock::Timeout=120 install -y -q --no-install-recommends "$@"
+            within apt-get -o DPkg::Lock::Timeout=120 update -q &&
+                within apt-get -o DPkg::Lock::Timeout=120 install -y -q --no-install-recommends "$@"
             ;;
     esac
 }
@@ -256,7 +263,9 @@ run_hook() {
     write_script "$home/$1.sh" "$2"
     # A new process, so that it can neither change nor end this one; it may be in any language.
     status=0
-    "$home/$1.sh" </dev/null 3>&- || status=$?
+    within "$home/$1.sh" </dev/null 3>&- || status=$?
+    [ "$status" -ne 124 ] ||
+        fail "the $1 hook had not ended $STOKER_BOOT_TIME_SECONDS s after the boot (its output is above); make it quicker, or raise the boot time"
     [ "$status" -eq 0 ] || fail "the $1 hook ended with status $status (its output is above); mend the class's hook"
 }
 

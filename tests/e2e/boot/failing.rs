@@ -159,6 +159,15 @@ async fn a_hook_that_fails_ends_the_instance() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_hook_that_hangs_does_not_keep_the_instance() {
+    let account = Account::empty().await;
+    let mut machine = Machine::launch(&account, None).await;
+    machine.set("STOKER_BOOT_TIME_SECONDS", "3");
+    machine.set_script("STOKER_PRE_INSTALL", "#!/bin/sh\nsleep 1000\n");
+    ends(&account, &machine, &["pre-install", "3 s after the boot"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_runner_that_can_t_register_or_start_ends_its_instance() {
     let account = Account::with_distribution().await;
     let token = "AABBCC-a-registration-token";
@@ -195,6 +204,8 @@ async fn an_instance_that_aws_does_not_terminate_shuts_itself_down() {
 async fn an_instance_that_scale_down_stops_meanwhile_ends_with_that_reason() {
     let account = Account::with_distribution().await;
     let mut machine = Machine::launch(&account, None).await;
-    machine.set_script("STOKER_POST_INSTALL", "#!/bin/sh\nkill -TERM $PPID\n");
+    // The parent of its parent is the shell of the boot.
+    let hook = "#!/bin/sh\nkill -TERM \"$(cut -d ' ' -f 4 /proc/$PPID/stat)\"\n";
+    machine.set_script("STOKER_POST_INSTALL", hook);
     ends(&account, &machine, &["by a signal"]).await;
 }
