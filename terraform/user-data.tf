@@ -28,7 +28,7 @@ locals {
       STOKER_HOOK_JOB_COMPLETED = class.hook_job_completed
       STOKER_PRE_INSTALL        = class.pre_install
       STOKER_POST_INSTALL       = class.post_install
-      STOKER_START_RUNNER       = fileexists("${path.module}/runner/start-runner.sh") ? file("${path.module}/runner/start-runner.sh") : ""
+      STOKER_START_RUNNER       = file("${path.module}/runner/start-runner.sh")
     }
   }
 

@@ -3,6 +3,7 @@
 // Everything here is a test, and a test that can't go on is to say where.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod boot;
 mod deploy;
 mod doctor;
 mod github;
