@@ -26,7 +26,7 @@ impl Desk {
         let moto = Moto::start().await;
         let tools = TempDir::new().unwrap();
         let outputs = json!({
-            "region": {"value": "eu-central-1"},
+            "region": {"value": "us-east-1"},
             "edge_user_name": {"value": USER},
             "edge_vars": {"value": {
                 "AWS_REGION": "eu-central-1", "SQS_QUEUE_URL": "https://sqs.example/1/intake", "DELAY_SECONDS": "0",
@@ -87,7 +87,7 @@ impl Desk {
             .env("AWS_ENDPOINT_URL", &self.moto.url)
             .env("AWS_ACCESS_KEY_ID", "test")
             .env("AWS_SECRET_ACCESS_KEY", "test")
-            .env("AWS_REGION", "us-east-1")
+            .env("AWS_DEFAULT_REGION", "us-east-1")
             .env("STOKER_WRANGLER", self.tools.path().join("wrangler"));
     }
 
