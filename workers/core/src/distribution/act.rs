@@ -18,6 +18,9 @@ use super::sync::{SyncError, Synced, Syncer};
 /// that is begun could be finished in time.
 const SLOWEST: u64 = 4 << 20;
 
+/// What the requests around an archive may take besides, in seconds.
+const AROUND: u64 = 5;
+
 /// A round that acts.
 pub(super) struct Acting<'a> {
     syncer: &'a Syncer,
@@ -51,7 +54,7 @@ impl<'a> Acting<'a> {
         let version = &copy.choice.version;
         for (platform, asset) in &copy.missing {
             let now = self.syncer.ports.clock.now();
-            if now.0 + asset.bytes / SLOWEST >= self.until.0 {
+            if now.0 + AROUND + asset.bytes / SLOWEST >= self.until.0 {
                 if self.begun == 0 {
                     return Err(SyncError::NoTime {
                         version: version.clone(),
@@ -64,6 +67,11 @@ impl<'a> Acting<'a> {
             }
             self.begun += 1;
             let copied = self.archive(version, platform, asset).await;
+            // The next round has all of its time for it.
+            if self.begun > 1 && matches!(copied, Err(CopyError::TimeIsOver { .. })) {
+                self.unfinished.push(version.clone());
+                return Ok(());
+            }
             if let Err(error) = copied {
                 let problem = error.to_string();
                 self.problems.push(format!(
