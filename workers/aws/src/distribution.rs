@@ -77,7 +77,9 @@ impl DistributionStore for S3Distribution {
         let over = known.map_or(Over::Nothing, Over::Known);
         let wrote = self
             .bucket
-            .put(&key, bytes, over, |put| put.content_type("application/json"))
+            .put(&key, bytes, over, |put| {
+                put.content_type("application/json")
+            })
             .await
             .map_err(failed("write"))?;
         if let Wrote::Written(tag) = wrote {
@@ -134,10 +136,7 @@ impl DistributionStore for S3Distribution {
         let delete = self.bucket.client.delete_object();
         let deleted = delete.bucket(&self.bucket.name).key(&key).send().await;
         deleted.map(drop).map_err(|error| {
-            let problem = format!(
-                "{}; allow s3:DeleteObject on it",
-                problem::words(&error)
-            );
+            let problem = format!("{}; allow s3:DeleteObject on it", problem::words(&error));
             failed("delete")(self.bucket.refused(&key, problem))
         })
     }
@@ -154,8 +153,8 @@ impl DistributionStore for S3Distribution {
             .send()
             .await;
         let refused = |problem: String| failed("write")(self.bucket.refused(&key, problem));
-        let begun = begun
-            .map_err(|error| refused(format!("{}; {TO_UPLOAD}", problem::words(&error))))?;
+        let begun =
+            begun.map_err(|error| refused(format!("{}; {TO_UPLOAD}", problem::words(&error))))?;
         let id = begun
             .upload_id
             .ok_or_else(|| refused("S3 began to take it and sent no id".to_owned()))?;
@@ -203,9 +202,7 @@ impl ArchiveUpload for Multipart {
             .config_override(patience)
             .send()
             .await
-            .map_err(|error| {
-                self.refused(format!("{}; {TO_UPLOAD}", problem::words(&error)))
-            })?;
+            .map_err(|error| self.refused(format!("{}; {TO_UPLOAD}", problem::words(&error))))?;
         let part = CompletedPart::builder()
             .part_number(number)
             .set_e_tag(sent.e_tag)

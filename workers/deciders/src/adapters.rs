@@ -112,8 +112,7 @@ impl Deciding {
 
 /// What a deployment's invocations leave in that journal.
 pub fn records(clients: &Clients, deployment: &Deployment, journal: &Place) -> Records {
-    let store =
-        S3Journal::new(clients.s3.clone(), journal.bucket.clone()).prefix(&journal.prefix);
+    let store = S3Journal::new(clients.s3.clone(), journal.bucket.clone()).prefix(&journal.prefix);
     Records::new(Lines::new(deployment), Arc::new(store))
 }
 
@@ -127,8 +126,8 @@ pub async fn policy_host(
     policies: Policies,
     now: Timestamp,
 ) -> anyhow::Result<PolicyHost> {
-    let store = S3Policies::new(clients.s3.clone(), policies.place.bucket)
-        .prefix(&policies.place.prefix);
+    let store =
+        S3Policies::new(clients.s3.clone(), policies.place.bucket).prefix(&policies.place.prefix);
     let host = PolicyHost::new(Arc::new(store), policies.trust, policies.host)
         .context("the WebAssembly engine can't be set up")?;
     host.warm_up(now).await;

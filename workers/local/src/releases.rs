@@ -30,6 +30,8 @@ struct Inner {
     downloads: Vec<String>,
     /// How many of the next downloads break off half-way.
     breaking: usize,
+    /// From how many of the next downloads nothing comes any more half-way.
+    silent: usize,
     unreachable: bool,
 }
 
@@ -64,7 +66,11 @@ impl SimulatedReleases {
     /// Changes a release that is there.
     pub fn change(&self, version: &str, change: impl FnOnce(&mut Published)) {
         let mut inner = self.inner();
-        if let Some(one) = inner.published.iter_mut().find(|one| one.version == version) {
+        if let Some(one) = inner
+            .published
+            .iter_mut()
+            .find(|one| one.version == version)
+        {
             change(one);
         }
         inner.changes += 1;
@@ -86,6 +92,11 @@ impl SimulatedReleases {
     /// So many of the next downloads break off half-way.
     pub fn break_next(&self, downloads: usize) {
         self.inner().breaking = downloads;
+    }
+
+    /// From so many of the next downloads nothing comes any more half-way.
+    pub fn silence_next(&self, downloads: usize) {
+        self.inner().silent = downloads;
     }
 
     /// Whether it can't be reached from now on.
@@ -143,9 +154,12 @@ impl Releases for SimulatedReleases {
         })?;
         let breaks = inner.breaking > 0;
         inner.breaking = inner.breaking.saturating_sub(1);
+        let is_silent = inner.silent > 0;
+        inner.silent = inner.silent.saturating_sub(1);
         Ok(Box::new(Reading {
             url: url.to_owned(),
-            breaks_at: breaks.then_some(bytes.len() / 2),
+            breaks_at: (breaks || is_silent).then_some(bytes.len() / 2),
+            is_silent,
             bytes,
             read: 0,
         }))
@@ -157,12 +171,16 @@ struct Reading {
     bytes: Vec<u8>,
     read: usize,
     breaks_at: Option<usize>,
+    is_silent: bool,
 }
 
 #[async_trait]
 impl Download for Reading {
     async fn read(&mut self, to: &mut Vec<u8>) -> Result<bool, ReleasesError> {
         if self.breaks_at.is_some_and(|at| self.read >= at) {
+            if self.is_silent {
+                std::future::pending::<()>().await;
+            }
             return Err(ReleasesError {
                 what: format!("give all of {}", self.url),
                 problem: "the connection broke".to_owned(),

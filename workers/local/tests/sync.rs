@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -19,7 +19,7 @@ use stoker_core::ids::PolicyGeneration;
 use stoker_core::plan::{Basis, DecidedBy, PolicyLevel, Proposal};
 use stoker_core::ports::{
     ArchiveUpload, Clock, DistributionError, DistributionStore, Fetched, Replaced, Reporter,
-    Stored, SyncDecider,
+    Stored, SyncDecider, Timer,
 };
 use stoker_core::time::Timestamp;
 use stoker_local::{FolderDistribution, SimulatedReleases};
@@ -38,6 +38,7 @@ struct Outside {
     /// Seconds that each look at the clock takes.
     pace: AtomicU64,
     now: AtomicU64,
+    is_over: AtomicBool,
 }
 
 #[async_trait]
@@ -71,6 +72,16 @@ impl Clock for Outside {
     }
 }
 
+#[async_trait]
+impl Timer for Outside {
+    /// What comes, comes before.
+    async fn wait_until(&self, _: Timestamp) {
+        if !self.is_over.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
 impl Reporter for Outside {
     fn report(&self, _: Timestamp, happening: &Happening) {
         self.told.lock().unwrap().push(happening.clone());
@@ -84,13 +95,15 @@ struct Dying {
 }
 
 fn lives(left: &AtomicUsize) -> Result<(), DistributionError> {
-    left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1))
-        .map(drop)
-        .map_err(|_| DistributionError {
-            what: "write",
-            path: String::new(),
-            problem: "it is dead".to_owned(),
-        })
+    left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
+        left.checked_sub(1)
+    })
+    .map(drop)
+    .map_err(|_| DistributionError {
+        what: "write",
+        path: String::new(),
+        problem: "it is dead".to_owned(),
+    })
 }
 
 #[async_trait]
@@ -204,6 +217,7 @@ impl World {
             }),
             decider: Arc::clone(&outside) as Arc<dyn SyncDecider>,
             clock: Arc::clone(&outside) as Arc<dyn Clock>,
+            timer: Arc::clone(&outside) as Arc<dyn Timer>,
             reporter: outside,
         };
         let until = Timestamp(NOW + self.outside.now.load(Ordering::SeqCst) + seconds);
@@ -353,7 +367,10 @@ async fn where_github_can_not_be_asked_instances_get_what_they_got() {
     world.sync().await.unwrap();
     world.releases.unreachable(true);
     let told = world.sync().await.unwrap_err().to_string();
-    assert!(told.contains("instances get what they got before"), "{told}");
+    assert!(
+        told.contains("instances get what they got before"),
+        "{told}"
+    );
     assert_eq!(world.offered().as_deref(), Some("2.330.0"));
     assert_eq!(world.told("sync-failed"), 1);
     world.releases.unreachable(false);
@@ -375,12 +392,20 @@ async fn what_the_time_does_not_last_for_is_the_next_round_s() {
         assert!(rounds < 4);
     }
     assert_eq!(rounds, 2);
-    assert_eq!(world.releases.downloads().len(), 2, "nothing was read twice");
+    assert_eq!(
+        world.releases.downloads().len(),
+        2,
+        "nothing was read twice"
+    );
     world.what_instances_get_is_whole();
     let told = world.sync_within(1).await;
     assert!(told.is_ok(), "nothing was to be copied: {told:?}");
     world.publish("2.331.0", 1);
     world.wants("2.331.0");
+    world.releases.silence_next(1);
+    world.outside.is_over.store(true, Ordering::SeqCst);
+    let told = world.sync().await.unwrap_err().to_string();
+    assert!(told.contains("the time was over"), "{told}");
     let told = world.sync_within(1).await.unwrap_err().to_string();
     assert!(told.contains("longer time-out"), "{told}");
 }
@@ -403,7 +428,10 @@ async fn an_archive_that_somebody_deleted_is_copied_again() {
     assert_eq!(world.told("trouble"), 2);
     std::fs::write(world.path("offered.json"), b"{").unwrap();
     let told = world.sync().await.unwrap_err().to_string();
-    assert!(told.contains("`offered.json` is not what Stoker wrote"), "{told}");
+    assert!(
+        told.contains("`offered.json` is not what Stoker wrote"),
+        "{told}"
+    );
 }
 
 #[tokio::test]

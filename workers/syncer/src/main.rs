@@ -63,6 +63,7 @@ async fn wired(settings: Settings) -> anyhow::Result<(Syncer, Records)> {
         store: Arc::new(store),
         decider,
         clock,
+        timer: Arc::new(SystemClock),
         reporter: records.reporter(),
     };
     Ok((Syncer::new(settings.rules, ports), records))

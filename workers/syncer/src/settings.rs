@@ -60,7 +60,10 @@ impl Settings {
 
 fn rules<F: Fn(&str) -> Option<String>>(reader: &mut Reader<F>) -> Option<SyncRules> {
     let platforms = reader.optional("RUNNER_PLATFORMS");
-    let platforms = platforms.as_deref().unwrap_or(PLATFORM).parse::<Platforms>();
+    let platforms = platforms
+        .as_deref()
+        .unwrap_or(PLATFORM)
+        .parse::<Platforms>();
     let platforms = reader.parsed("RUNNER_PLATFORMS", platforms);
     let words = [("false", false), ("true", true)];
     let allow_missing_digest = reader.word("ALLOW_MISSING_DIGEST", &words);

@@ -54,7 +54,12 @@ async fn a_bucket_that_is_not_there_is_told() {
     let store = S3Distribution::new(aws.clients.s3.clone(), unique("none"));
     let told = store.put("sync.json", b"{}").await.unwrap_err().to_string();
     assert!(told.contains("could not write"), "{told}");
-    let told = store.upload("releases/1/x").await.err().unwrap().to_string();
+    let told = store
+        .upload("releases/1/x")
+        .await
+        .err()
+        .unwrap()
+        .to_string();
     assert!(told.contains("NoSuchBucket"), "{told}");
     let told = store.list("releases/").await.unwrap_err().to_string();
     assert!(told.contains("could not list"), "{told}");

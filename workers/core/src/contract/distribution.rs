@@ -54,7 +54,11 @@ pub async fn check_distribution_store(
 async fn what_was_never_written_is_absent(store: &dyn DistributionStore) -> Held {
     let fetched = store.fetch("releases/9.9.0/mirrored.json").await?;
     same("the document", &fetched, &Fetched::Absent)?;
-    same("the list", &store.list("releases/9.9.0/").await?, &Vec::new())?;
+    same(
+        "the list",
+        &store.list("releases/9.9.0/").await?,
+        &Vec::new(),
+    )?;
     // Nothing is there to be deleted, and that is no error.
     store.delete("releases/9.9.0/mirrored.json").await?;
     Ok(())
@@ -128,7 +132,11 @@ async fn an_archive_is_seen_when_it_is_complete_and_not_before(
     let mut upload = store.upload(path).await?;
     upload.add(b"one".to_vec()).await?;
     same("what is there", &read(path).await, &None)?;
-    same("the list", &store.list("releases/9.9.4/").await?, &Vec::new())?;
+    same(
+        "the list",
+        &store.list("releases/9.9.4/").await?,
+        &Vec::new(),
+    )?;
     upload.complete().await?;
     same("what is there", &read(path).await, &Some(b"one".to_vec()))
 }
@@ -173,11 +181,19 @@ async fn what_is_there_is_listed_with_its_size_and_what_is_deleted_is_not(
     store.put("releases/9.9.70/mirrored.json", b"{}").await?;
     let mut listed = store.list("releases/9.9.7/").await?;
     listed.sort_by(|one, other| one.path.cmp(&other.path));
-    same("the list", &listed, &vec![stored(archive, 1_000), stored(document, 2)])?;
+    same(
+        "the list",
+        &listed,
+        &vec![stored(archive, 1_000), stored(document, 2)],
+    )?;
     store.delete(document).await?;
     let listed = store.list("releases/9.9.7/").await?;
     same("the list", &listed, &vec![stored(archive, 1_000)])?;
-    same("the document", &store.fetch(document).await?, &Fetched::Absent)
+    same(
+        "the document",
+        &store.fetch(document).await?,
+        &Fetched::Absent,
+    )
 }
 
 /// Tries every claim on a place of releases that has some, with at least one archive that has a digest.

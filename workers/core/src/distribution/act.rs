@@ -68,7 +68,7 @@ impl<'a> Acting<'a> {
             self.begun += 1;
             let copied = self.archive(version, platform, asset).await;
             // The next round has all of its time for it.
-            if self.begun > 1 && matches!(copied, Err(CopyError::TimeIsOver { .. })) {
+            if self.begun > 1 && matches!(copied, Err(CopyError::TimeIsOver(_))) {
                 self.unfinished.push(version.clone());
                 return Ok(());
             }
@@ -104,10 +104,13 @@ impl<'a> Acting<'a> {
             releases: ports.releases.as_ref(),
             store: ports.store.as_ref(),
             clock: ports.clock.as_ref(),
+            timer: ports.timer.as_ref(),
             until: self.until,
         };
         let began = ports.clock.now();
-        let archive = copying.copy(asset, &archive_path(platform, version)).await?;
+        let archive = copying
+            .copy(asset, &archive_path(platform, version))
+            .await?;
         self.syncer.tell(&Happening::Mirrored {
             version: version.to_owned(),
             platform: platform.to_owned(),

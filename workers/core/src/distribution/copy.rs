@@ -1,11 +1,15 @@
 //! One archive, from GitHub to the mirror: a part at a time, so that its size costs no memory, and never seen
 //! unless every byte of it is what GitHub published.
 
+use std::pin::pin;
+
+use futures::future::{Either, select};
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
 use crate::ports::{
     ArchiveUpload, Clock, DistributionError, DistributionStore, Download, Releases, ReleasesError,
+    Timer,
 };
 use crate::time::Timestamp;
 
@@ -49,15 +53,10 @@ pub enum CopyError {
     },
     /// The time is over.
     #[error(
-        "the time is over after {copied} of {bytes} bytes, and nothing of it was kept: give the Lambda a longer \
+        "the time was over before its {0} bytes were copied, and nothing of it was kept: give the Lambda a longer \
          time-out, or more memory, with which it gets more of the network"
     )]
-    TimeIsOver {
-        /// How many were copied.
-        copied: u64,
-        /// Of how many.
-        bytes: u64,
-    },
+    TimeIsOver(u64),
 }
 
 impl CopyError {
@@ -75,6 +74,7 @@ pub(super) struct Copying<'a> {
     pub(super) releases: &'a dyn Releases,
     pub(super) store: &'a dyn DistributionStore,
     pub(super) clock: &'a dyn Clock,
+    pub(super) timer: &'a dyn Timer,
     pub(super) until: Timestamp,
 }
 
@@ -91,10 +91,11 @@ impl Copying<'_> {
     }
 
     async fn attempt(&self, asset: &Asset, path: &str) -> Result<Archive, CopyError> {
-        let mut download = self.releases.open(&asset.url).await?;
+        let opened = async { Ok(self.releases.open(&asset.url).await?) };
+        let mut download = self.in_time(asset, opened).await?;
         let mut upload = self.store.upload(path).await?;
         let sent = self.send(asset, download.as_mut(), upload.as_mut());
-        match sent.await {
+        match self.in_time(asset, sent).await {
             Ok(sha256) => {
                 upload.complete().await?;
                 Ok(Archive {
@@ -112,6 +113,19 @@ impl Copying<'_> {
         }
     }
 
+    /// What is waited for no longer than there is time: a silent connection would outlast it.
+    async fn in_time<T>(
+        &self,
+        asset: &Asset,
+        work: impl Future<Output = Result<T, CopyError>>,
+    ) -> Result<T, CopyError> {
+        let over = self.timer.wait_until(self.until);
+        match select(pin!(work), over).await {
+            Either::Left((done, _)) => done,
+            Either::Right(((), _)) => Err(CopyError::TimeIsOver(asset.bytes)),
+        }
+    }
+
     /// Sends all of it, and looks at it on the way: its digest, if it is what was published.
     async fn send(
         &self,
@@ -123,8 +137,7 @@ impl Copying<'_> {
         let mut copied = 0;
         loop {
             if self.clock.now() >= self.until {
-                let bytes = asset.bytes;
-                return Err(CopyError::TimeIsOver { copied, bytes });
+                return Err(CopyError::TimeIsOver(asset.bytes));
             }
             // A piece of the network may be larger than what is lacking.
             let mut part = Vec::with_capacity(PART + (PART >> 3));

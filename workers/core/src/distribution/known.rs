@@ -58,7 +58,10 @@ impl Known {
     fn archive(&self, version: &str, platform: &str) -> Option<&Archive> {
         let archive = self.mirrored.get(version)?.platforms.get(platform)?;
         let vouched = !archive.unverified
-            || match self.asset(version, platform).and_then(|asset| asset.sha256.as_ref()) {
+            || match self
+                .asset(version, platform)
+                .and_then(|asset| asset.sha256.as_ref())
+            {
                 // GitHub has published its digest since.
                 Some(sha256) => *sha256 == archive.sha256,
                 None => self.rules.allow_missing_digest,
@@ -120,7 +123,10 @@ impl Known {
 
     /// Releases that a policy is not shown: they could not be offered, and nothing is known of them here.
     pub fn left_out(&self) -> Vec<LeftOut> {
-        let unknown_here = self.published.iter().filter(|one| !self.is_here(&one.version));
+        let unknown_here = self
+            .published
+            .iter()
+            .filter(|one| !self.is_here(&one.version));
         unknown_here
             .filter_map(|one| {
                 let lacking = self.missing(&one.version).err()?;
@@ -137,7 +143,9 @@ impl Known {
 
     /// Whether the pointer names it.
     pub(super) fn is_offered(&self, version: &str) -> bool {
-        self.offered.as_ref().is_some_and(|one| one.release == version)
+        self.offered
+            .as_ref()
+            .is_some_and(|one| one.release == version)
     }
 
     /// When a version was published, as far as that is known.
@@ -186,9 +194,9 @@ impl Known {
             .collect();
         let can_be_had = |platform: &&String| {
             mirrored.contains(*platform)
-                || self.asset(version, platform).is_some_and(|asset| {
-                    asset.sha256.is_some() || self.rules.allow_missing_digest
-                })
+                || self
+                    .asset(version, platform)
+                    .is_some_and(|asset| asset.sha256.is_some() || self.rules.allow_missing_digest)
         };
         let release = self.release(version);
         let prerelease = release.map(|one| one.prerelease);

@@ -256,7 +256,12 @@ mod tests {
     #[test]
     fn what_lies_below_no_version_is_nobody_s() {
         assert_eq!(version_of(&mirrored_path("2.330.0")), Some("2.330.0"));
-        for path in ["releases/latest/x", "releases/2.1", "offered.json", "releases/../x"] {
+        for path in [
+            "releases/latest/x",
+            "releases/2.1",
+            "offered.json",
+            "releases/../x",
+        ] {
             assert_eq!(version_of(path), None, "{path}");
         }
     }

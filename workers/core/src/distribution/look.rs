@@ -42,8 +42,10 @@ impl Syncer {
             }
             Fetched::Absent | Fetched::Unchanged => None,
         };
-        let sizes: BTreeMap<String, u64> =
-            stored.into_iter().map(|one| (one.path, one.bytes)).collect();
+        let sizes: BTreeMap<String, u64> = stored
+            .into_iter()
+            .map(|one| (one.path, one.bytes))
+            .collect();
         let mirrored = self.mirrored(&sizes, &mut tags).await?;
         let stored = self.last_seen(&seen);
         let source = self.ports.releases.source();
@@ -52,7 +54,10 @@ impl Syncer {
         let tag = last.as_ref().and_then(|seen| seen.tag.as_deref());
         let newest = self.ports.releases.newest(tag).await?;
         let unchanged = newest == Newest::Unchanged;
-        let generation = stored.as_ref().map(|seen| seen.generation).unwrap_or_default();
+        let generation = stored
+            .as_ref()
+            .map(|seen| seen.generation)
+            .unwrap_or_default();
         let (published, tag) = match (newest, last) {
             (Newest::Listed { published, tag }, _) => (published, tag),
             (Newest::Unchanged, Some(seen)) => (seen.published, seen.tag),
@@ -98,9 +103,7 @@ impl Syncer {
     ) -> Result<BTreeMap<String, Mirrored>, SyncError> {
         let documents: Vec<&String> = sizes
             .keys()
-            .filter(|path| {
-                version_of(path).is_some_and(|version| **path == mirrored_path(version))
-            })
+            .filter(|path| version_of(path).is_some_and(|version| **path == mirrored_path(version)))
             .collect();
         let fetches = documents.iter().map(|path| self.ports.store.fetch(path));
         let fetched = futures::future::try_join_all(fetches).await?;

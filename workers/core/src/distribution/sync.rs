@@ -11,6 +11,7 @@ use crate::journal::Considered;
 use crate::plan::Proposal;
 use crate::ports::{
     Clock, DistributionError, DistributionStore, Releases, ReleasesError, Reporter, SyncDecider,
+    Timer,
 };
 use crate::time::Timestamp;
 
@@ -31,6 +32,8 @@ pub struct SyncPorts {
     pub decider: Arc<dyn SyncDecider>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// Who waits.
+    pub timer: Arc<dyn Timer>,
     /// Who is told.
     pub reporter: Arc<dyn Reporter>,
 }
@@ -162,7 +165,9 @@ impl Syncer {
     }
 
     pub(super) fn tell(&self, happening: &Happening) {
-        self.ports.reporter.report(self.ports.clock.now(), happening);
+        self.ports
+            .reporter
+            .report(self.ports.clock.now(), happening);
     }
 
     pub(super) fn trouble(&self, problem: String) {

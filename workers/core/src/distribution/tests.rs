@@ -110,7 +110,10 @@ fn a_release_that_lacks_a_platform_or_its_digest_is_not_shown_and_it_is_said_why
     assert_eq!(versions, ["2.330.0"]);
     assert_eq!(shown[0].platforms, ["linux-x64", "win-x64"]);
     let told = known.left_out();
-    assert_eq!(told[0].lacking, ["GitHub has published no digest for win-x64"]);
+    assert_eq!(
+        told[0].lacking,
+        ["GitHub has published no digest for win-x64"]
+    );
     assert_eq!(told[1].lacking, ["GitHub has no archive for win-x64"]);
     let granted = clamp(&wants("2.331.0"), &known);
     assert_eq!(
@@ -122,7 +125,10 @@ fn a_release_that_lacks_a_platform_or_its_digest_is_not_shown_and_it_is_said_why
     );
     known.rules.allow_missing_digest = true;
     assert_eq!(known.situation(NOW).releases[0].version, "2.332.0");
-    assert_eq!(clamp(&wants("2.332.0"), &known).copies()[0].missing.len(), 2);
+    assert_eq!(
+        clamp(&wants("2.332.0"), &known).copies()[0].missing.len(),
+        2
+    );
 }
 
 #[test]
@@ -143,7 +149,11 @@ fn what_is_offered_and_gone_from_github_is_still_shown_with_what_is_mirrored_of_
 fn an_archive_that_nobody_vouched_for_counts_while_the_operator_lets_it_or_github_confirms_it() {
     let mut known = nothing("linux-x64");
     let (version, mut unverified) = mirrored("2.330.0", 5, &["linux-x64"]);
-    unverified.platforms.get_mut("linux-x64").unwrap().unverified = true;
+    unverified
+        .platforms
+        .get_mut("linux-x64")
+        .unwrap()
+        .unverified = true;
     known.mirrored = [(version, unverified)].into();
     assert_eq!(known.whole("2.330.0"), None);
     known.rules.allow_missing_digest = true;
@@ -265,9 +275,7 @@ fn some_known() -> impl Strategy<Value = Known> {
                 prerelease,
                 assets: platforms
                     .iter()
-                    .map(|platform| {
-                        ((*platform).to_owned(), asset(version, platform, has_digest))
-                    })
+                    .map(|platform| ((*platform).to_owned(), asset(version, platform, has_digest)))
                     .collect(),
                 ..published(version, 9, &[])
             })

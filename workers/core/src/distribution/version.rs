@@ -82,7 +82,11 @@ impl FromStr for Platforms {
 
     fn from_str(list: &str) -> Result<Self, NoPlatforms> {
         let mut platforms: Vec<String> = Vec::new();
-        for name in list.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+        for name in list
+            .split(',')
+            .map(str::trim)
+            .filter(|name| !name.is_empty())
+        {
             if !PLATFORMS.contains(&name) {
                 return Err(NoPlatforms::Unknown(name.to_owned()));
             }
@@ -133,7 +137,15 @@ mod tests {
 
     #[test]
     fn what_is_no_version_is_named() {
-        for text in ["", "v2.1", "2..1", "2.x", "+2.1", "../2", "99999999999999999999"] {
+        for text in [
+            "",
+            "v2.1",
+            "2..1",
+            "2.x",
+            "+2.1",
+            "../2",
+            "99999999999999999999",
+        ] {
             let told = text.parse::<Version>().unwrap_err().to_string();
             assert!(told.contains("is no version"), "{told}");
         }

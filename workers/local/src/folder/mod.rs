@@ -75,10 +75,7 @@ fn not_plain() -> io::Error {
 }
 
 fn leads_out() -> io::Error {
-    io::Error::new(
-        io::ErrorKind::InvalidInput,
-        "it leads out of its folder",
-    )
+    io::Error::new(io::ErrorKind::InvalidInput, "it leads out of its folder")
 }
 
 /// What there is nothing at.
