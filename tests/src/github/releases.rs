@@ -154,8 +154,8 @@ pub(super) async fn list(
     let pages = host(&state, 0);
     let mut all: Vec<Release> = state.published().releases.values().cloned().collect();
     all.sort_by(|one, other| other.published_at.cmp(&one.published_at));
-    let listed = paging.of(all).iter().enumerate();
-    let listed = listed.map(|(id, release)| described(release, id, &pages));
+    let listed = paging.of(all).into_iter().enumerate();
+    let listed = listed.map(|(id, release)| described(&release, id, &pages));
     answer::done(200, Value::Array(listed.collect()))
 }
 
