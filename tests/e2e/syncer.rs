@@ -303,7 +303,7 @@ async fn a_release_soaks_as_settings_say_and_a_pin_goes_back_without_a_download(
     assert_eq!(mirror.github.state().downloads().len(), downloads);
     let decided = mirror.syncer.happened("decided-sync").pop().unwrap();
     assert_eq!(decided["offer"]["reason"], "it is pinned");
-    assert_eq!(decided["by"]["generation"].as_u64().is_some(), true);
+    assert!(decided["by"]["generation"].as_u64().is_some());
 }
 
 #[tokio::test(flavor = "multi_thread")]

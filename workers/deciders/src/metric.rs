@@ -1,5 +1,6 @@
 //! What is measured, by what happens.
 
+use stoker_core::distribution::Synced;
 use stoker_core::happening::{Decision, Happening, RetirementDecision, SyncDecision};
 use stoker_core::ids::ScopeKey;
 use stoker_core::plan::Fallback;
@@ -41,21 +42,7 @@ pub fn measured(happening: &Happening) -> Vec<Measured> {
         Happening::Decided(decision) => decided(decision),
         Happening::DecidedRetirement(decision) => decided_retirement(decision),
         Happening::DecidedSync(decision) => decided_sync(decision),
-        Happening::Synced(synced) => {
-            let mut all = Vec::new();
-            if !synced.mirrored.is_empty() {
-                all.push(Measured::count(
-                    "RunnerVersionsMirrored",
-                    synced.mirrored.len(),
-                ));
-            }
-            all.extend(synced.offered_age.map(|seconds| Measured {
-                unit: Unit::None,
-                value: (f64::from(seconds) / 8_640.0).round() / 10.0,
-                ..Measured::count("OfferedRunnerAge", 0)
-            }));
-            all
-        }
+        Happening::Synced(came) => synced(came),
         Happening::SyncFailed { .. } => vec![Measured::count("SyncFailures", 1)],
         Happening::Launched {
             scope,
@@ -174,6 +161,21 @@ fn decided_sync(decision: &SyncDecision) -> Vec<Measured> {
         let rule = word(&serde_json::to_value(edit.rule).unwrap_or_default());
         all.push(Measured::count("GuardrailEdits", 1).by("Rule", &rule));
     }
+    all
+}
+
+fn synced(came: &Synced) -> Vec<Measured> {
+    let mut all = Vec::new();
+    if !came.mirrored.is_empty() {
+        let versions = came.mirrored.len();
+        all.push(Measured::count("RunnerVersionsMirrored", versions));
+    }
+    all.extend(came.offered_age.map(|seconds| Measured {
+        unit: Unit::None,
+        // Days, to a tenth.
+        value: (f64::from(seconds) / 8_640.0).round() / 10.0,
+        ..Measured::count("OfferedRunnerAge", 0)
+    }));
     all
 }
 

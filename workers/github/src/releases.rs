@@ -118,7 +118,7 @@ impl RunnerReleases {
         let tag = tag.and_then(|tag| Some(tag.to_str().ok()?.to_owned()));
         let listed: Vec<Listed> = http::read(response).await?;
         Ok(Newest::Listed {
-            published: listed.into_iter().filter_map(published).collect(),
+            published: listed.iter().filter_map(published).collect(),
             tag,
         })
     }
@@ -173,7 +173,7 @@ fn said(error: &reqwest::Error) -> String {
 }
 
 /// A release with the archives that Stoker knows what to do with; none: it is a draft, or has no version.
-fn published(listed: Listed) -> Option<Published> {
+fn published(listed: &Listed) -> Option<Published> {
     let version = listed.tag_name.strip_prefix('v')?;
     version.parse::<Version>().ok()?;
     let at = OffsetDateTime::parse(listed.published_at.as_deref()?, &Rfc3339).ok()?;
@@ -301,7 +301,7 @@ mod tests {
     #[test]
     fn only_the_plain_archives_of_that_very_version_count() {
         let digest = format!("sha256:{}", "AB".repeat(32));
-        let release = published(listed("v2.330.0", Some(&digest))).unwrap();
+        let release = published(&listed("v2.330.0", Some(&digest))).unwrap();
         assert_eq!(release.version, "2.330.0");
         assert_eq!(release.published_at, Timestamp(1_767_323_045));
         assert_eq!(release.assets.len(), 1);
@@ -311,15 +311,15 @@ mod tests {
 
     #[test]
     fn what_is_no_version_or_no_digest_is_none() {
-        assert_eq!(published(listed("nightly", None)), None);
-        assert_eq!(published(listed("v../x", None)), None);
+        assert_eq!(published(&listed("nightly", None)), None);
+        assert_eq!(published(&listed("v../x", None)), None);
         let draft = Listed {
             draft: true,
             ..listed("v2.330.0", None)
         };
-        assert_eq!(published(draft), None);
+        assert_eq!(published(&draft), None);
         for digest in [None, Some("sha512:ab"), Some("sha256:ab"), Some("sha256:")] {
-            let release = published(listed("v2.330.0", digest)).unwrap();
+            let release = published(&listed("v2.330.0", digest)).unwrap();
             assert_eq!(release.assets["linux-x64"].sha256, None, "{digest:?}");
         }
     }

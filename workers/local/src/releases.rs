@@ -206,7 +206,7 @@ mod tests {
         releases.publish(
             "2.330.0",
             Timestamp(1),
-            &[("linux-x64", &[7; 100_000]), ("win-x64", b"x")],
+            &[("linux-x64", &vec![7; 100_000]), ("win-x64", b"x")],
         );
         if let Err(breaches) = check_releases(&releases).await {
             panic!("{breaches}");

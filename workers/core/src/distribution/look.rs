@@ -105,8 +105,8 @@ impl Syncer {
             .keys()
             .filter(|path| version_of(path).is_some_and(|version| **path == mirrored_path(version)))
             .collect();
-        let fetches = documents.iter().map(|path| self.ports.store.fetch(path));
-        let fetched = futures::future::try_join_all(fetches).await?;
+        let reads = documents.iter().map(|path| self.ports.store.fetch(path));
+        let fetched = futures::future::try_join_all(reads).await?;
         let mut all = BTreeMap::new();
         for (path, fetched) in documents.into_iter().zip(fetched) {
             let Fetched::Found { bytes, tag } = fetched else {
