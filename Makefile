@@ -87,7 +87,7 @@ no-compiler:
 	tree=$$($(CARGO) tree --locked -p stoker-policy -e normal --prefix none)
 	grep -q '^wasmtime v' <<<"$$tree"
 	if grep -E '^(cranelift-codegen|regalloc2|winch-codegen|wasmtime-internal-(cranelift|winch)) ' <<<"$$tree"; then exit 1; fi
-	tree=$$($(CARGO) tree --locked -p stoker-scale-up -p stoker-scale-down -e normal --prefix none)
+	tree=$$($(CARGO) tree --locked -p stoker-scale-up -p stoker-scale-down -p stoker-syncer -e normal --prefix none)
 	grep -q '^wasmtime v' <<<"$$tree"
 	if grep -E '^(cranelift-codegen|regalloc2|winch-codegen|wasmtime-internal-(cranelift|winch)) ' <<<"$$tree"; then exit 1; fi
 	$(say) "stoker can be built by itself, as the demo builds it"
@@ -185,6 +185,10 @@ bench-burst:
 	$(CARGO) bench --locked --profile sim -p stoker-batch --bench burst --no-run
 	$(say) "measuring"
 	$(CARGO) bench --locked --profile sim -p stoker-batch --bench burst $(if $(SCENARIO),-- $(SCENARIO))
+
+bench-sync:
+	$(say) "building as make test builds it, and measuring"
+	$(CARGO) bench --locked --profile dev -p stoker-syncer --bench mirror
 
 bench-retire:
 	$(say) "building the benchmark"

@@ -12,4 +12,5 @@ mod parts;
 mod policies;
 mod scale_down;
 mod scale_up;
+mod syncer;
 mod webhook;

@@ -15,15 +15,15 @@ use crate::tell::time;
 /// What is active.
 pub(super) async fn all(clients: &Clients, deployment: &Deployment) -> Vec<Finding> {
     let settings = &deployment.settings;
-    if settings.policies.mode == PolicyMode::BuiltIn {
+    if settings.policies.host.mode == PolicyMode::BuiltIn {
         return vec![Check::Policies.warning(
             "POLICY_MODE",
             "it is `built-in`: the glass was broken, and no policy is read",
             "take the setting away once the policy that made trouble is mended or rolled back",
         )];
     }
-    let store = S3Policies::new(clients.s3.clone(), &settings.policies_bucket)
-        .prefix(&settings.policies_prefix);
+    let store = S3Policies::new(clients.s3.clone(), &settings.policies.place.bucket)
+        .prefix(&settings.policies.place.prefix);
     let fetched = store.fetch(paths::ACTIVE, None).await;
     judge(settings, fetched)
 }
@@ -32,7 +32,7 @@ fn judge(settings: &Settings, fetched: Result<Fetched, PolicyStoreError>) -> Vec
     let subject = format!(
         "{} in the bucket {}",
         paths::ACTIVE,
-        settings.policies_bucket
+        settings.policies.place.bucket
     );
     let bytes = match fetched {
         Ok(Fetched::Found { bytes, .. }) => bytes,
@@ -60,7 +60,7 @@ fn judge(settings: &Settings, fetched: Result<Fetched, PolicyStoreError>) -> Vec
             )];
         }
     };
-    match Activation::verify(&settings.trust.keys, &settings.trust.deployment, &bytes) {
+    match Activation::verify(&settings.policies.trust.keys, &settings.policies.trust.deployment, &bytes) {
         Ok(activation) => judge_document(&subject, activation.document()),
         Err(failure) => vec![Check::Policies.failure(
             subject,

@@ -109,6 +109,13 @@ impl Proxy {
         self.cut(Some(Cut { at, after, served }));
     }
 
+    /// Loses the answer of an effect on S3, after so many that pass: whatever is written or deleted, or begun or
+    /// completed of what is written in parts.
+    pub(crate) fn lose_an_effect_on_s3(&self, after: usize, served: bool) {
+        let at = |asked: &Asked<'_>| asked.method != Method::GET;
+        self.cut(Some(Cut { at, after, served }));
+    }
+
     /// Loses the answer of an effect of scale-up, after so many that pass: whatever it writes, sends,
     /// launches or terminates.
     pub(crate) fn lose_an_effect_of_scale_up(&self, after: usize, served: bool) {

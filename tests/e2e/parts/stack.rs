@@ -221,7 +221,7 @@ fn environment(wire: &str, github: &str, aws: &Aws, mode: &str) -> Environment {
     .to_vec()
 }
 
-fn admitting(aws: &str, key: &SigningKey) -> Environment {
+pub(crate) fn admitting(aws: &str, key: &SigningKey) -> Environment {
     [
         ("AWS_REGION", "us-east-1"),
         ("AWS_ACCESS_KEY_ID", "test"),

@@ -33,6 +33,8 @@ pub enum Call {
     Deliveries,
     /// Another attempt of one.
     Redelivery,
+    /// The releases of the runner.
+    Releases,
 }
 
 impl Call {
@@ -53,6 +55,7 @@ impl Call {
             ("GET", [.., "runs", _, "jobs"]) => Some(Self::RunJobs),
             ("GET", [.., "hook", "deliveries"]) => Some(Self::Deliveries),
             ("POST", [.., "deliveries", _, "attempts"]) => Some(Self::Redelivery),
+            ("GET", [.., "releases"]) => Some(Self::Releases),
             _ => None,
         }
     }

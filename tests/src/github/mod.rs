@@ -8,7 +8,7 @@
 //!
 //! In reading order: [`key`], the App's key pair; [`state`], what it knows and a test presets;
 //! [`fault`], what it can be told to do wrong; [`exchange`], what was said; `auth`, [`app`], `installations`,
-//! `runners`, `jobs`, [`runs`], the API; `answer`, how answers look.
+//! `runners`, `jobs`, [`runs`], [`releases`], the API; `answer`, how answers look.
 
 mod answer;
 pub mod app;
@@ -23,6 +23,7 @@ mod jobs;
 pub mod key;
 pub mod level;
 mod patience;
+pub mod releases;
 mod runners;
 pub mod runs;
 pub mod state;
@@ -40,12 +41,15 @@ use axum::routing::{delete, get, post};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use releases::Hosts;
+
 pub use app::Setup;
 pub use call::Call;
 pub use exchange::{Answer, Content, Exchange};
 pub use fault::Fault;
 pub use key::AppKey;
 pub use level::Level;
+pub use releases::{Archive, Release, Trouble};
 pub use runs::Repository;
 pub use state::{Account, Job, Registered, State};
 
@@ -55,6 +59,7 @@ pub struct GitHub {
     address: SocketAddr,
     state: Arc<State>,
     server: JoinHandle<()>,
+    _hosts: Hosts,
 }
 
 impl GitHub {
@@ -65,6 +70,7 @@ impl GitHub {
             .context("the GitHub stand-in found no free port")?;
         let address = listener.local_addr()?;
         let state = Arc::new(State::new(app, key));
+        let hosts = Hosts::start(&state).await?;
         let router = router(Arc::clone(&state));
         let server = tokio::spawn(async move {
             // It ends when the test ends; nobody is left to tell.
@@ -74,6 +80,7 @@ impl GitHub {
             address,
             state,
             server,
+            _hosts: hosts,
         })
     }
 
@@ -164,6 +171,7 @@ fn router(state: Arc<State>) -> Router {
             "/repos/{owner}/{repo}/actions/runs/{run}/jobs",
             get(runs::jobs),
         )
+        .route("/repos/{owner}/{repo}/releases", get(releases::list))
         .fallback(|| async { answer::not_found() })
         .layer(middleware::from_fn_with_state(
             Arc::clone(&state),

@@ -17,6 +17,7 @@ use super::fault::Fault;
 use super::key::AppKey;
 use super::level::Level;
 use super::patience::Patience;
+use super::releases::Published;
 use super::runs::Listed;
 
 /// Where the App is installed.
@@ -96,6 +97,8 @@ pub struct State {
     pub(super) listed: Mutex<Listed>,
     /// How the App and its surroundings are set up: see [`super::app`].
     pub(super) setup: Mutex<Setup>,
+    /// The runner's releases: see [`super::releases`].
+    pub(super) published: Mutex<Published>,
     changed: watch::Sender<()>,
 }
 
@@ -121,6 +124,7 @@ impl State {
             }),
             listed: Mutex::default(),
             setup: Mutex::default(),
+            published: Mutex::default(),
             changed: watch::Sender::new(()),
         }
     }

@@ -8,7 +8,7 @@
 //! tried again by the SDK's standard retry; what comes out of here as an error has had that.
 //!
 //! Modules in reading order: [`clients`], [`ledger`] (DynamoDB), [`fleet`] (EC2), [`configurations`]
-//! (SSM), [`policies`] and [`journal`] (S3), [`signer`] (KMS), [`acts`], [`intake`] and [`messages`] (SQS),
+//! (SSM), [`policies`], [`journal`] and [`distribution`] (S3), [`signer`] (KMS), [`acts`], [`intake`] and [`messages`] (SQS),
 //! [`secrets`] (SSM); with the feature `operator`, `function` (Stoker's own Lambdas, as an operator's
 //! commands ask them) and `inspect` (what a deployment consists of, looked at).
 
@@ -16,6 +16,7 @@ pub mod acts;
 mod bucket;
 pub mod clients;
 pub mod configurations;
+pub mod distribution;
 pub mod fleet;
 #[cfg(feature = "operator")]
 pub mod function;
@@ -33,6 +34,7 @@ pub mod signer;
 pub use acts::SqsActs;
 pub use clients::{ClientSettings, Clients};
 pub use configurations::SsmConfigurations;
+pub use distribution::S3Distribution;
 pub use fleet::Ec2Fleet;
 #[cfg(feature = "operator")]
 pub use function::{LambdaConfiguration, LambdaError, LambdaFunction};

@@ -1,8 +1,28 @@
 //! The runner distribution: what GitHub has released, what is mirrored, and what a policy wants of it.
+//!
+//! In reading order: the types that a policy sees; [`version`]; [`layout`], what lies in the mirror; [`known`],
+//! what is known of all that and shown; [`clamp`], the guardrails; [`sync`], the round, with `look`, `act` and
+//! [`copy`]. All of it but the round is pure.
+
+mod act;
+pub mod clamp;
+pub mod copy;
+pub mod known;
+pub mod layout;
+mod look;
+pub mod sync;
+#[cfg(test)]
+mod tests;
+pub mod version;
 
 use serde::{Deserialize, Serialize};
 
 use crate::time::Timestamp;
+
+pub use clamp::{SyncEdit, SyncGranted, SyncRule, Wish, clamp};
+pub use known::{Known, LeftOut, SyncRules};
+pub use sync::{SyncError, SyncPorts, Synced, Syncer};
+pub use version::{Platforms, Version};
 
 /// A release of the runner. Ordered by version, newest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -10,6 +10,7 @@ use stoker_intake::{Action, DeliveryId, EventKind};
 
 use crate::class::Capacity;
 use crate::control::{Rebuilt, Ticked};
+use crate::distribution::{Choice, LeftOut, SyncEdit, Synced};
 use crate::guardrails::{Edit, Kept, Rule};
 use crate::ids::{ClassName, DecisionId, InstanceId, IntentId, JobKey, ScopeKey};
 use crate::intent::{Instance, Refusal};
@@ -222,6 +223,56 @@ pub enum Happening {
     },
     /// The ledger lacked runners or jobs that there are, and was given them.
     Rebuilt(Box<Rebuilt>),
+    /// A policy decided which version of the runner instances get.
+    DecidedSync(Box<SyncDecision>),
+    /// An archive of the runner was copied from GitHub, whole.
+    Mirrored {
+        /// The version.
+        version: String,
+        /// For which platform.
+        platform: String,
+        /// How large it is.
+        bytes: u64,
+        /// The SHA-256 of its bytes.
+        sha256: String,
+        /// GitHub had published no digest, and the operator allows that.
+        unverified: bool,
+        /// How long it took.
+        seconds: u32,
+    },
+    /// An archive of the runner could not be copied, and nothing of it was kept.
+    MirrorFailed {
+        /// The version.
+        version: String,
+        /// For which platform.
+        platform: String,
+        /// What happened.
+        problem: String,
+    },
+    /// Instances that boot from now on get another version of the runner.
+    RunnerOffered {
+        /// Which.
+        version: String,
+        /// Which they got before.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        before: Option<String>,
+        /// The policy's reason.
+        reason: String,
+    },
+    /// A mirrored version of the runner was deleted.
+    RunnerDeleted {
+        /// Which.
+        version: String,
+        /// The policy's reason.
+        reason: String,
+    },
+    /// The runner's distribution was looked after.
+    Synced(Synced),
+    /// It could not be, or not wholly; instances get what they got before.
+    SyncFailed {
+        /// What happened, and what to do.
+        problem: String,
+    },
     /// Something went wrong that Stoker mends by itself; nothing is lost.
     Trouble {
         /// For whom.
@@ -279,6 +330,33 @@ pub struct RetirementDecision {
     pub retired: Vec<DecidedRetirements>,
     /// Those that the policy wanted to go and that stay.
     pub kept: Vec<Kept>,
+    /// What the policy wrote down besides.
+    pub notes: Vec<String>,
+}
+
+/// A decision which version of the runner instances get, as it is written down.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SyncDecision {
+    /// Its id.
+    pub id: DecisionId,
+    /// Who decided.
+    pub by: DecidedBy,
+    /// Why it was not the policy that was meant to.
+    pub fallback: Option<Fallback>,
+    /// What instances get now.
+    pub offered: Option<String>,
+    /// GitHub gives older runners no jobs.
+    pub minimum_version: Option<String>,
+    /// What they get once it is mirrored whole; none: what they get now.
+    pub offer: Option<Choice>,
+    /// Versions of which something is to be copied.
+    pub copies: Vec<Choice>,
+    /// Mirrored versions to delete.
+    pub deletions: Vec<Choice>,
+    /// What the guardrails did not grant.
+    pub edits: Vec<SyncEdit>,
+    /// Releases that the policy was not shown, since they could not be offered.
+    pub left_out: Vec<LeftOut>,
     /// What the policy wrote down besides.
     pub notes: Vec<String>,
 }

@@ -18,7 +18,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use crate::happening::{Decision, Happening, RetirementDecision};
+use crate::distribution::{Distribution, SyncPlan};
+use crate::happening::{Decision, Happening, RetirementDecision, SyncDecision};
 use crate::ids::{ArtifactDigest, InvalidName};
 use crate::plan::{Basis, Plan, ScaleDownPlan};
 use crate::ports::{JournalError, JournalStore, Reporter};
@@ -146,9 +147,9 @@ impl Story {
 
 /// All that a decision was taken from.
 #[derive(Debug, Clone, Copy)]
-pub struct Considered<'a, P = Plan> {
+pub struct Considered<'a, P = Plan, S = Situation> {
     /// The situation.
-    pub situation: &'a Situation,
+    pub situation: &'a S,
     /// What the host added to it.
     pub basis: &'a Basis,
     /// What the policy wanted.
@@ -230,11 +231,22 @@ impl Writing {
         self.decision(at, &decided, considered);
     }
 
-    fn decision<P: Serialize>(
+    /// Adds a decision which version of the runner instances get, with all that it was taken from.
+    pub fn decided_sync(
+        &mut self,
+        at: Timestamp,
+        decision: &SyncDecision,
+        considered: &Considered<'_, SyncPlan, Distribution>,
+    ) {
+        let decided = Happening::DecidedSync(Box::new(decision.clone()));
+        self.decision(at, &decided, considered);
+    }
+
+    fn decision<P: Serialize, S: Serialize>(
         &mut self,
         at: Timestamp,
         decided: &Happening,
-        considered: &Considered<'_, P>,
+        considered: &Considered<'_, P, S>,
     ) {
         let mut entry = Entry {
             schema: SCHEMA,
@@ -379,6 +391,16 @@ impl Reporter for Recorder {
     ) {
         self.told.decided_retirement(at, decision, considered);
         self.write(|writing| writing.decided_retirement(at, decision, considered));
+    }
+
+    fn decided_sync(
+        &self,
+        at: Timestamp,
+        decision: &SyncDecision,
+        considered: &Considered<'_, SyncPlan, Distribution>,
+    ) {
+        self.told.decided_sync(at, decision, considered);
+        self.write(|writing| writing.decided_sync(at, decision, considered));
     }
 
     fn record(&self) -> Option<RecordName> {

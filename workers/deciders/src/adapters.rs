@@ -12,8 +12,9 @@ use stoker_aws::{
 };
 use stoker_batch::Paced;
 use stoker_core::control::{Control, Ports};
-use stoker_core::journal::Recorder;
+use stoker_core::ids::Deployment;
 use stoker_core::ports::{Clock, Reporter};
+use stoker_core::time::Timestamp;
 use stoker_github::{App, AppCredentials, Credentials, CredentialsError};
 use stoker_lambda::SystemClock;
 use stoker_policy::PolicyHost;
@@ -21,6 +22,7 @@ use stoker_policy::PolicyHost;
 use crate::record::Records;
 use crate::report::Lines;
 use crate::settings::Settings;
+use crate::settings::places::{Place, Policies};
 use crate::timed::Timed;
 
 /// A control plane over AWS and GitHub.
@@ -46,16 +48,8 @@ impl Deciding {
         let clients = Clients::load(&ClientSettings::default()).await;
         let deployment = settings.operation.deployment.clone();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let lines = Lines::new(&deployment);
-        let recorder = Arc::new(Recorder::new(Arc::new(lines.clone())));
-        let journal = S3Journal::new(clients.s3.clone(), settings.journal_bucket)
-            .prefix(&settings.journal_prefix);
-        let store = S3Policies::new(clients.s3.clone(), settings.policies_bucket)
-            .prefix(&settings.policies_prefix);
-        let decider = PolicyHost::new(Arc::new(store), settings.trust, settings.policies)
-            .context("the WebAssembly engine can't be set up")?;
-        // While the Lambda starts, so that its first decision need not wait for it.
-        decider.warm_up(clock.now()).await;
+        let records = records(&clients, &deployment, &settings.journal);
+        let decider = policy_host(&clients, settings.policies, clock.now()).await?;
         let credentials = AppParameters {
             parameters: Parameters::new(clients.ssm.clone()),
             id: settings.app_id_parameter,
@@ -72,7 +66,7 @@ impl Deciding {
             settings.intake_queue_url.clone(),
             settings.act_queue_url.clone(),
         ];
-        let reporter: Arc<dyn Reporter> = Arc::<Recorder>::clone(&recorder);
+        let reporter = records.reporter();
         let control = Control::new(
             settings.operation,
             Ports {
@@ -88,10 +82,7 @@ impl Deciding {
                     settings.act_queue_url,
                     settings.intake_queue_url,
                 )),
-                decider: Arc::new(Timed {
-                    decider: Arc::new(decider),
-                    lines: lines.clone(),
-                }),
+                decider: Arc::new(Timed::new(Arc::new(decider), &records)),
                 clock: Arc::clone(&clock),
                 timer: Arc::new(SystemClock),
                 reporter: Arc::clone(&reporter),
@@ -101,11 +92,7 @@ impl Deciding {
         .admitting(settings.allow_list);
         Ok(Self {
             control,
-            records: Records {
-                recorder,
-                journal: Arc::new(journal),
-                lines,
-            },
+            records,
             reporter,
             clock,
             clients,
@@ -121,6 +108,30 @@ impl Deciding {
             dead_letter_queue_url,
         )
     }
+}
+
+/// What a deployment's invocations leave in that journal.
+pub fn records(clients: &Clients, deployment: &Deployment, journal: &Place) -> Records {
+    let store = S3Journal::new(clients.s3.clone(), journal.bucket.clone()).prefix(&journal.prefix);
+    Records::new(Lines::new(deployment), Arc::new(store))
+}
+
+/// Who decides by these settings. What is active is asked for already, so that the first decision need not wait for
+/// it while the Lambda starts anyway.
+///
+/// # Errors
+/// If the WebAssembly engine can't be set up.
+pub async fn policy_host(
+    clients: &Clients,
+    policies: Policies,
+    now: Timestamp,
+) -> anyhow::Result<PolicyHost> {
+    let store =
+        S3Policies::new(clients.s3.clone(), policies.place.bucket).prefix(&policies.place.prefix);
+    let host = PolicyHost::new(Arc::new(store), policies.trust, policies.host)
+        .context("the WebAssembly engine can't be set up")?;
+    host.warm_up(now).await;
+    Ok(host)
 }
 
 /// The GitHub App's credentials in SSM.

@@ -1,6 +1,7 @@
 //! What is measured, by what happens.
 
-use stoker_core::happening::{Decision, Happening, RetirementDecision};
+use stoker_core::distribution::Synced;
+use stoker_core::happening::{Decision, Happening, RetirementDecision, SyncDecision};
 use stoker_core::ids::ScopeKey;
 use stoker_core::plan::Fallback;
 use stoker_lambda::metric::{Measured, Unit};
@@ -40,6 +41,9 @@ pub fn measured(happening: &Happening) -> Vec<Measured> {
         ],
         Happening::Decided(decision) => decided(decision),
         Happening::DecidedRetirement(decision) => decided_retirement(decision),
+        Happening::DecidedSync(decision) => decided_sync(decision),
+        Happening::Synced(came) => synced(came),
+        Happening::SyncFailed { .. } => vec![Measured::count("SyncFailures", 1)],
         Happening::Launched {
             scope,
             instances,
@@ -113,7 +117,7 @@ fn failure(cause: &str, count: usize, scope: Option<ScopeKey>) -> Measured {
 }
 
 fn decided(decision: &Decision) -> Vec<Measured> {
-    let mut all = fallbacks(decision.fallback.as_ref(), decision.scope);
+    let mut all = fallbacks(decision.fallback.as_ref(), Some(decision.scope));
     for edit in &decision.edits {
         let rule = word(&serde_json::to_value(edit.rule).unwrap_or_default());
         all.push(
@@ -135,7 +139,7 @@ fn decided(decision: &Decision) -> Vec<Measured> {
 }
 
 fn decided_retirement(decision: &RetirementDecision) -> Vec<Measured> {
-    let mut all = fallbacks(decision.fallback.as_ref(), decision.scope);
+    let mut all = fallbacks(decision.fallback.as_ref(), Some(decision.scope));
     let retired = decision.retired.iter().map(|one| one.runners.len()).sum();
     if retired > 0 {
         all.push(Measured::count("RunnersRetired", retired).of(decision.scope));
@@ -151,14 +155,40 @@ fn decided_retirement(decision: &RetirementDecision) -> Vec<Measured> {
     all
 }
 
-fn fallbacks(fallback: Option<&Fallback>, scope: ScopeKey) -> Vec<Measured> {
+fn decided_sync(decision: &SyncDecision) -> Vec<Measured> {
+    let mut all = fallbacks(decision.fallback.as_ref(), None);
+    for edit in &decision.edits {
+        let rule = word(&serde_json::to_value(edit.rule).unwrap_or_default());
+        all.push(Measured::count("GuardrailEdits", 1).by("Rule", &rule));
+    }
+    all
+}
+
+fn synced(came: &Synced) -> Vec<Measured> {
+    let mut all = Vec::new();
+    if !came.mirrored.is_empty() {
+        let versions = came.mirrored.len();
+        all.push(Measured::count("RunnerVersionsMirrored", versions));
+    }
+    all.extend(came.offered_age.map(|seconds| Measured {
+        unit: Unit::None,
+        // Days, to a tenth.
+        value: (f64::from(seconds) / 8_640.0).round() / 10.0,
+        ..Measured::count("OfferedRunnerAge", 0)
+    }));
+    all
+}
+
+/// `scope`: none of all that the deployment has together.
+fn fallbacks(fallback: Option<&Fallback>, scope: Option<ScopeKey>) -> Vec<Measured> {
     let Some(fallback) = fallback else {
         return Vec::new();
     };
-    let fallbacks = Measured::count("PolicyFallbacks", 1).of(scope);
+    let of = |measured: Measured| Measured { scope, ..measured };
+    let fallbacks = of(Measured::count("PolicyFallbacks", 1));
     let mut all = vec![fallbacks.by(CAUSE, &fallback.cause)];
     if fallback.alarm {
-        all.push(Measured::count("PolicyAlarms", 1).of(scope));
+        all.push(of(Measured::count("PolicyAlarms", 1)));
     }
     all
 }

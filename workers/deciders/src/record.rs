@@ -4,7 +4,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
 use stoker_core::journal::{RecordName, Recorder};
-use stoker_core::ports::{Clock as _, JournalStore};
+use stoker_core::ports::{Clock as _, JournalStore, Reporter};
 use stoker_lambda::SystemClock;
 use stoker_lambda::metric::Measured;
 
@@ -14,12 +14,26 @@ use crate::report::{Lines, REQUEST};
 /// Writes the records.
 pub struct Records {
     /// What is told to it is in the open record.
-    pub(crate) recorder: Arc<Recorder>,
-    pub(crate) journal: Arc<dyn JournalStore>,
+    recorder: Arc<Recorder>,
+    journal: Arc<dyn JournalStore>,
     pub(crate) lines: Lines,
 }
 
 impl Records {
+    /// Those that go to that journal, and what happens to those lines besides.
+    pub fn new(lines: Lines, journal: Arc<dyn JournalStore>) -> Self {
+        Self {
+            recorder: Arc::new(Recorder::new(Arc::new(lines.clone()))),
+            journal,
+            lines,
+        }
+    }
+
+    /// Who is to be told what happens.
+    pub fn reporter(&self) -> Arc<dyn Reporter> {
+        Arc::<Recorder>::clone(&self.recorder) as Arc<dyn Reporter>
+    }
+
     /// Does what an invocation is there for, and writes down what happened. `request` is the Lambda's id of it.
     pub async fn during<T>(&self, request: String, work: impl Future<Output = T>) -> T {
         // Told apart from all others of this second, of this process and others.

@@ -39,7 +39,8 @@ struct Line<'a> {
 }
 
 impl Lines {
-    pub(crate) fn new(deployment: &Deployment) -> Self {
+    /// Those of that deployment.
+    pub fn new(deployment: &Deployment) -> Self {
         Self {
             deployment: deployment.to_string(),
         }
@@ -109,9 +110,12 @@ fn level(happening: &Happening) -> Level {
         | Happening::ConfigurationFailed { .. }
         | Happening::RunnerLost { .. }
         | Happening::ScopeClosed { .. }
+        | Happening::MirrorFailed { .. }
         | Happening::Trouble { .. } => Level::WARN,
+        Happening::SyncFailed { .. } => Level::ERROR,
         Happening::Decided(decision) => by(decision.fallback.as_ref()),
         Happening::DecidedRetirement(decision) => by(decision.fallback.as_ref()),
+        Happening::DecidedSync(decision) => by(decision.fallback.as_ref()),
         Happening::Launched { refusals, .. } if !refusals.is_empty() => Level::WARN,
         // A ledger that lacked runners was lost, or part of it.
         Happening::Rebuilt(came) if came.runners() > 0 || came.has_gaps() => Level::WARN,

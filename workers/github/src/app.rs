@@ -153,7 +153,7 @@ impl App {
                 url: url.clone(),
                 body: asking.body.as_ref(),
                 bearer: Some(token.installation),
-                token: &token.secret,
+                token: Some(&token.secret),
                 purpose: asking.purpose,
                 repeat: asking.repeat,
                 unless,

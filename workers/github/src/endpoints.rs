@@ -81,7 +81,7 @@ fn parse(given: &str) -> Result<Url, InvalidEndpoint> {
     Ok(url)
 }
 
-fn is_local(url: &Url) -> bool {
+pub(crate) fn is_local(url: &Url) -> bool {
     url.host_str().is_some_and(|host| {
         host == "localhost"
             || host

@@ -21,7 +21,7 @@ use crate::limits::{self, Gate, Kind};
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A connection takes milliseconds; one that takes longer than this goes nowhere.
-const CONNECT: Duration = Duration::from_secs(3);
+pub(crate) const CONNECT: Duration = Duration::from_secs(3);
 
 /// What a Lambda may sleep when GitHub asks for patience; beyond it the message goes back to its queue,
 /// which waits for nothing.
@@ -52,7 +52,8 @@ pub(crate) struct Ask<'a> {
     pub(crate) body: Option<&'a Value>,
     /// The installation that asks; none: the App itself.
     pub(crate) bearer: Option<InstallationId>,
-    pub(crate) token: &'a SecretString,
+    /// None: nobody in particular asks.
+    pub(crate) token: Option<&'a SecretString>,
     pub(crate) purpose: Purpose,
     pub(crate) repeat: Repeat,
     /// By what GitHub knows the answer that is known; it may say that it still holds (304).
@@ -165,10 +166,10 @@ impl Http {
     }
 
     async fn send(&self, ask: &Ask<'_>, url: Url) -> Result<Response, Error> {
-        let mut request: RequestBuilder = self
-            .client
-            .request(ask.method.clone(), url)
-            .bearer_auth(ask.token.expose_secret());
+        let mut request: RequestBuilder = self.client.request(ask.method.clone(), url);
+        if let Some(token) = ask.token {
+            request = request.bearer_auth(token.expose_secret());
+        }
         if let Some(body) = ask.body {
             request = request.json(body);
         }
@@ -276,7 +277,7 @@ fn lost(error: &reqwest::Error) -> Error {
 }
 
 /// An error and what is behind it, without the URL.
-fn causes(error: &reqwest::Error) -> String {
+pub(crate) fn causes(error: &reqwest::Error) -> String {
     if error.is_timeout() {
         return format!("no answer within {} s", PATIENCE.as_secs());
     }

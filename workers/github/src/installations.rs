@@ -302,7 +302,7 @@ impl Installations {
                     url: url.clone(),
                     body: None,
                     bearer: None,
-                    token: &token,
+                    token: Some(&token),
                     purpose,
                     // A second access token does no harm.
                     repeat: Repeat::Harmless,

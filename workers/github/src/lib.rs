@@ -12,7 +12,7 @@
 //! [`error`], what can go wrong and what an operator is to do; `http`, one request; `limits`, when
 //! GitHub wants to be left alone; `installations`, whom the App acts for; `runners`, `jobs` and `live`,
 //! what Stoker wants of GitHub, the long lists by `pages`; [`app`], all of it behind the port; [`inspect`],
-//! what an operator's look at a deployment asks besides.
+//! what an operator's look at a deployment asks besides; [`releases`], those of the runner, which are everybody's.
 
 pub mod app;
 pub mod credentials;
@@ -29,6 +29,7 @@ mod kept;
 mod limits;
 mod live;
 mod pages;
+pub mod releases;
 mod runners;
 mod unchanged;
 
@@ -37,3 +38,4 @@ pub use credentials::{AppCredentials, Credentials, CredentialsError};
 pub use endpoints::{Endpoints, InvalidEndpoint};
 pub use error::Error;
 pub use jwt::UnusableKey;
+pub use releases::RunnerReleases;

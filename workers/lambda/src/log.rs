@@ -7,7 +7,13 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// What the targets of our own lines begin with.
-const OURS: [&str; 4] = ["stoker", "scale_up", "policy_admission", "webhook"];
+const OURS: [&str; 5] = [
+    "stoker",
+    "scale_up",
+    "policy_admission",
+    "syncer",
+    "webhook",
+];
 
 /// Whether a line may be written, whatever the operator asks for. Below `info` the SDK and the HTTP
 /// clients write requests with their bodies, and so registration tokens.

@@ -21,6 +21,8 @@ pub enum Unit {
     Seconds,
     /// Milliseconds.
     Milliseconds,
+    /// What CloudWatch has no word for, such as days.
+    None,
 }
 
 impl Unit {
@@ -29,6 +31,7 @@ impl Unit {
             Self::Count => "Count",
             Self::Seconds => "Seconds",
             Self::Milliseconds => "Milliseconds",
+            Self::None => "None",
         }
     }
 }

@@ -5,8 +5,9 @@
 //! a network. Nothing here decides: decisions are `stoker-core`'s and the policy host's.
 //!
 //! In reading order: [`ledger`] (SQLite), [`queue`] (the intake queue and the act queue, as far as SQS's
-//! semantics matter), [`folder`] (policies: what people upload, and what is published), [`signer`],
-//! [`journal`], [`fleet`] (simulated instances), [`configurations`], [`github`] (simulated), [`clock`], and
+//! semantics matter), [`folder`] (policies: what people upload, and what is published; the mirror of the runner's
+//! distribution), [`signer`], [`journal`], [`fleet`] (simulated instances), [`configurations`], [`github`] and
+//! [`releases`] (simulated), [`clock`], and
 //! [`embedded`], which wires them to one control plane.
 
 pub mod clock;
@@ -19,6 +20,7 @@ pub mod github;
 pub mod journal;
 pub mod ledger;
 pub mod queue;
+pub mod releases;
 pub mod signer;
 
 pub use clock::SystemClock;
@@ -26,9 +28,10 @@ pub use configurations::MemoryConfigurations;
 pub use database::{Database, DatabaseError};
 pub use embedded::{Embedded, EmbeddedError, EmbeddedSettings};
 pub use fleet::{FleetEvent, SimulatedFleet, SimulatedFleetSettings};
-pub use folder::{FolderPolicies, FolderUploads};
+pub use folder::{FolderDistribution, FolderPolicies, FolderUploads};
 pub use github::{SimulatedGitHub, UnknownJobs};
 pub use journal::FolderJournal;
 pub use ledger::SqliteLedger;
 pub use queue::{ActsInProcess, IntakeQueue};
+pub use releases::SimulatedReleases;
 pub use signer::{LocalSigner, LocalSignerError};

@@ -4,6 +4,7 @@
 mod acts;
 mod clients;
 mod configurations;
+mod distribution;
 mod faults;
 mod fleet;
 mod intake;

@@ -5,7 +5,8 @@
 //! scopes and repositories of its own, so that one table serves them all, and says which do not hold.
 //! [`Fixtures`] makes the jobs, launches and runners; adapters may use it in tests of their own, and
 //! [`as_an_older_stoker_wrote`], since how items look inside is not the port's.
-//! [`check_journal`], [`check_admission_store`], [`check_uploads`] and [`check_signer`] do the same for theirs.
+//! [`check_journal`], [`check_admission_store`], [`check_uploads`], [`check_signer`], [`check_distribution_store`]
+//! and [`check_releases`] do the same for theirs.
 //!
 //! In reading order: [`fixtures`], then the claims by subject: `jobs`, `decisions`, `outcomes`,
 //! `runners`, `accounts`, `shared`; `policies` (private).
@@ -19,6 +20,7 @@ use crate::time::Timestamp;
 
 mod accounts;
 mod decisions;
+mod distribution;
 pub mod fixtures;
 mod jobs;
 mod journal;
@@ -28,6 +30,7 @@ mod policies;
 mod runners;
 mod shared;
 
+pub use distribution::{check_distribution_store, check_releases};
 pub use fixtures::Fixtures;
 pub use journal::check_journal;
 pub use older::{as_an_older_stoker_wrote, older_job, older_runner};

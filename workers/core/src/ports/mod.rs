@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use crate::boot::InstanceConfiguration;
 use crate::distribution::{Distribution, SyncPlan};
-use crate::happening::{Decision, Happening, RetirementDecision};
+use crate::happening::{Decision, Happening, RetirementDecision, SyncDecision};
 use crate::ids::{InstanceId, PolicyGeneration};
 use crate::intent::{Intent, Launched};
 use crate::journal::{Considered, RecordName};
@@ -16,12 +16,17 @@ use crate::situation::Situation;
 use crate::time::Timestamp;
 
 mod acts;
+mod distribution;
 mod fleet;
 mod github;
 mod ledger;
 mod policies;
 
 pub use acts::{ActQueue, ActQueueError, ActRequest, LONGEST_REMINDER};
+pub use distribution::{
+    ArchiveUpload, DistributionError, DistributionStore, Download, Newest, Releases, ReleasesError,
+    Stored,
+};
 pub use fleet::{Ours, OwnInstance, UnreadableInstance};
 pub use github::{
     Deliveries, Delivery, GitHub, GitHubError, GitHubFault, InstalledAccount, JobLookup, LiveJobs,
@@ -70,6 +75,18 @@ pub trait Reporter: Send + Sync {
     ) {
         let _ = considered;
         let decided = Happening::DecidedRetirement(Box::new(decision.clone()));
+        self.report(at, &decided);
+    }
+
+    /// Tells of a decision which version of the runner instances get, with all that it was taken from.
+    fn decided_sync(
+        &self,
+        at: Timestamp,
+        decision: &SyncDecision,
+        considered: &Considered<'_, SyncPlan, Distribution>,
+    ) {
+        let _ = considered;
+        let decided = Happening::DecidedSync(Box::new(decision.clone()));
         self.report(at, &decided);
     }
 

@@ -1,17 +1,18 @@
 //! What a Lambda that decides is told by its environment, checked once at start-up.
 
 mod guards;
+pub mod places;
 
 use stoker_core::class::Classes;
-use stoker_core::ids::{Deployment, RunnerNames};
+use stoker_core::ids::RunnerNames;
 use stoker_core::limits::{
     BOOT_TIME, JOBS_SHOWN, MINIMUM_RUNNING_TIME, Operation, RunnerLevel, RunnerMode,
 };
 use stoker_github::Endpoints;
 use stoker_intake::AllowList;
-use stoker_lambda::policies;
 use stoker_lambda::reader::Reader;
-use stoker_policy::{HostSettings, Trust};
+
+use self::places::{Place, Policies};
 
 /// What becomes of messages that can't be handled: scale-up's alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,23 +51,15 @@ pub struct Settings {
     /// Whose jobs are taken up when a lost ledger is rebuilt.
     pub allow_list: AllowList,
     /// Who decides.
-    pub policies: HostSettings,
-    /// Whose word is taken for who decides.
-    pub trust: Trust,
-    /// Where policies are.
-    pub policies_bucket: String,
-    /// Below which prefix.
-    pub policies_prefix: String,
+    pub policies: Policies,
     /// The `DynamoDB` table.
     pub ledger_table: String,
     /// The queue of events.
     pub intake_queue_url: String,
     /// The FIFO queue.
     pub act_queue_url: String,
-    /// The S3 bucket of the journal.
-    pub journal_bucket: String,
-    /// Below which prefix.
-    pub journal_prefix: String,
+    /// Where the journal is.
+    pub journal: Place,
     /// Where instances find their configurations: `/<prefix>/<deployment>/runners/…`.
     pub parameter_prefix: String,
     /// How many configurations may be written a second.
@@ -103,18 +96,13 @@ impl Settings {
         // Each is read before any is missed, so that all of them are listed.
         let operation = operation(reader);
         let allow_list = allow_list(reader);
-        let policies = policies::host(reader);
         let deployment = operation.as_ref().map(|operation| &operation.deployment);
-        let mode = policies.as_ref().map(|policies| policies.mode);
-        let trust = policies::trust(reader, deployment, mode);
-        let policies_bucket = reader.required("POLICIES_BUCKET", "the S3 bucket with the policies");
-        let policies_prefix = reader.optional("POLICIES_PREFIX").unwrap_or_default();
+        let policies = places::policies(reader, deployment);
         let ledger_table = reader.required("LEDGER_TABLE", "the name of the DynamoDB table");
         let intake_queue_url =
             reader.required("INTAKE_QUEUE_URL", "the URL of the queue of events");
         let act_queue_url = act_queue_url(reader);
-        let journal_bucket = reader.required("JOURNAL_BUCKET", "the S3 bucket of the journal");
-        let journal_prefix = reader.optional("JOURNAL_PREFIX").unwrap_or_default();
+        let journal = places::journal(reader);
         let parameter_prefix = reader
             .optional("PARAMETER_PREFIX")
             .unwrap_or_else(|| "stoker".to_owned());
@@ -139,14 +127,10 @@ impl Settings {
             operation: operation?,
             allow_list: allow_list?,
             policies: policies?,
-            trust: trust?,
-            policies_bucket: policies_bucket?,
-            policies_prefix,
             ledger_table: ledger_table?,
             intake_queue_url: intake_queue_url?,
             act_queue_url: act_queue_url?,
-            journal_bucket: journal_bucket?,
-            journal_prefix,
+            journal: journal?,
             parameter_prefix,
             parameter_writes: parameter_writes?,
             kms_key,
@@ -158,9 +142,7 @@ impl Settings {
 }
 
 fn operation<F: Fn(&str) -> Option<String>>(reader: &mut Reader<F>) -> Option<Operation> {
-    let deployment = reader
-        .required("DEPLOYMENT", "a name for this installation of Stoker")
-        .and_then(|name| reader.parsed("DEPLOYMENT", name.parse::<Deployment>()));
+    let deployment = places::deployment(reader);
     let prefix = reader
         .optional("RUNNER_NAME_PREFIX")
         .unwrap_or_else(|| "stoker".to_owned());
@@ -331,12 +313,12 @@ mod tests {
         assert_eq!(settings.operation.runner_group, None);
         assert_eq!(settings.operation.boot_time, BOOT_TIME);
         assert_eq!(settings.operation.minimum_running_time, 60);
-        assert_eq!(settings.policies.mode, PolicyMode::Policies);
-        assert_eq!(settings.policies.limits, SizeClass::Small.limits());
+        assert_eq!(settings.policies.host.mode, PolicyMode::Policies);
+        assert_eq!(settings.policies.host.limits, SizeClass::Small.limits());
         assert_eq!(settings.operation.jobs_shown, JOBS_SHOWN);
-        assert_eq!(settings.policies.on_failure, OnFailure::BuiltIn);
-        assert_eq!(settings.policies_prefix, "");
-        assert_eq!(settings.trust.revalidate, 15);
+        assert_eq!(settings.policies.host.on_failure, OnFailure::BuiltIn);
+        assert_eq!(settings.policies.place.prefix, "");
+        assert_eq!(settings.policies.trust.revalidate, 15);
         assert_eq!(settings.operation.guards, Guards::default());
         assert!(settings.allow_list.admits("acme", "site"));
         assert_eq!(settings.kms_key, None);

@@ -1,9 +1,10 @@
-//! Policies in folders: what people upload ([`FolderUploads`]), and what admission publishes of it
-//! ([`FolderPolicies`]).
+//! What lies in folders: policies that people upload ([`FolderUploads`]), what admission publishes of them
+//! ([`FolderPolicies`]), and the mirror of the runner's distribution ([`FolderDistribution`]).
 //!
 //! No path leads out of its folder, neither by `..` nor by a link. Files are written beside their place
 //! and then renamed into it, so that whoever reads sees one or the other, and never half of one.
 
+mod distribution;
 mod store;
 mod uploads;
 
@@ -16,6 +17,7 @@ use aws_lc_rs::digest;
 use stoker_core::ports::PolicyStoreError;
 use tempfile::NamedTempFile;
 
+pub use distribution::FolderDistribution;
 pub use store::FolderPolicies;
 pub use uploads::FolderUploads;
 
@@ -73,10 +75,7 @@ fn not_plain() -> io::Error {
 }
 
 fn leads_out() -> io::Error {
-    io::Error::new(
-        io::ErrorKind::InvalidInput,
-        "it leads out of the policies folder",
-    )
+    io::Error::new(io::ErrorKind::InvalidInput, "it leads out of its folder")
 }
 
 /// What there is nothing at.

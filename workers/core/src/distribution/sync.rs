@@ -1,0 +1,202 @@
+//! One round of syncing: look → decide → clamp → copy → offer → delete.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use thiserror::Error;
+
+use crate::happening::{Happening, SyncDecision};
+use crate::ids::DecisionId;
+use crate::journal::Considered;
+use crate::plan::Proposal;
+use crate::ports::{
+    Clock, DistributionError, DistributionStore, Releases, ReleasesError, Reporter, SyncDecider,
+    Timer,
+};
+use crate::time::Timestamp;
+
+use super::SyncPlan;
+use super::act::Acting;
+use super::clamp::{SyncGranted, clamp};
+use super::known::{Known, SyncRules};
+use super::layout::{Document as _, OFFERED, SEEN};
+use super::look::Found;
+
+/// The outside.
+pub struct SyncPorts {
+    /// Where releases come from.
+    pub releases: Arc<dyn Releases>,
+    /// Where they are mirrored.
+    pub store: Arc<dyn DistributionStore>,
+    /// Who decides.
+    pub decider: Arc<dyn SyncDecider>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Who waits.
+    pub timer: Arc<dyn Timer>,
+    /// Who is told.
+    pub reporter: Arc<dyn Reporter>,
+}
+
+/// What became of a round.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Synced {
+    /// The version that instances get; none: nothing yet.
+    pub offered: Option<String>,
+    /// Seconds since that was published, if that is known.
+    pub offered_age: Option<u32>,
+    /// Versions of which archives were copied, and that are whole now.
+    pub mirrored: Vec<String>,
+    /// Mirrored versions that were deleted.
+    pub deleted: Vec<String>,
+    /// Versions for which the time did not last: the next round goes on.
+    pub unfinished: Vec<String>,
+    /// Whether GitHub said that nothing has changed since the last round.
+    pub unchanged: bool,
+}
+
+/// Why a round failed. What instances get is what they got before, or what was decided now; never half of it.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum SyncError {
+    /// GitHub could not be asked.
+    #[error("{0}; instances get what they got before")]
+    Releases(#[from] ReleasesError),
+    /// The mirror could not be read or written.
+    #[error(transparent)]
+    Store(#[from] DistributionError),
+    /// What is offered can't be understood.
+    #[error(
+        "`{OFFERED}` is not what Stoker wrote: {0}. Instances can't read it either; mend it, or delete it, and \
+         the next run offers what the policy chooses"
+    )]
+    Offered(String),
+    /// Archives could not be copied.
+    #[error("{}; instances get what they got before, and the next run tries again", .0.join("; "))]
+    Copies(Vec<String>),
+    /// Somebody else wrote at the same time.
+    #[error(
+        "somebody else has written `{0}` at the same time, and that stays: let one syncer alone write there at a \
+         time"
+    )]
+    Rival(String),
+    /// Nothing could be begun.
+    #[error(
+        "there is no time for any archive, such as the {bytes} bytes of {version} for {platform}: give the \
+         Lambda a longer time-out"
+    )]
+    NoTime {
+        /// The first that would have been begun.
+        version: String,
+        /// For which platform.
+        platform: String,
+        /// How large it is.
+        bytes: u64,
+    },
+}
+
+/// Mirrors the runner's distribution.
+pub struct Syncer {
+    pub(super) rules: SyncRules,
+    pub(super) ports: SyncPorts,
+}
+
+impl Syncer {
+    /// One that keeps to these rules.
+    pub fn new(rules: SyncRules, ports: SyncPorts) -> Self {
+        Self { rules, ports }
+    }
+
+    /// One round. No archive is begun that could not be finished `until` then.
+    ///
+    /// # Errors
+    /// What kept it from being done whole; what instances get is whole all the same.
+    pub async fn sync(&self, until: Timestamp) -> Result<Synced, SyncError> {
+        let came = self.round(until).await;
+        let happening = match &came {
+            Ok(synced) => Happening::Synced(synced.clone()),
+            Err(error) => Happening::SyncFailed {
+                problem: error.to_string(),
+            },
+        };
+        self.tell(&happening);
+        came
+    }
+
+    async fn round(&self, until: Timestamp) -> Result<Synced, SyncError> {
+        let mut found = self.look().await?;
+        let now = self.ports.clock.now();
+        let granted = self.decide(&mut found, now).await;
+        if found.is_news {
+            // It says what GitHub said, whatever becomes of the rest.
+            self.ports.store.put(SEEN, &found.seen.to_bytes()).await?;
+        }
+        let unchanged = found.unchanged;
+        let mut acting = Acting::new(self, found, until);
+        for copy in granted.copies() {
+            acting.copy(copy).await?;
+        }
+        if let Some(choice) = granted.offer() {
+            acting.offer(choice).await?;
+        }
+        acting.delete(granted.delete()).await?;
+        acting.came(unchanged, now)
+    }
+
+    async fn decide(&self, found: &mut Found, now: Timestamp) -> SyncGranted {
+        let situation = found.known.situation(now);
+        let seen = found.seen.generation;
+        let proposal = self.ports.decider.decide(&situation, seen).await;
+        if let Some(generation) = proposal.by.generation.filter(|one| *one > seen) {
+            found.seen.generation = generation;
+            found.is_news = true;
+        }
+        let granted = clamp(&proposal.plan, &found.known);
+        let told = told(&proposal, &granted, &found.known, now);
+        let considered = Considered {
+            situation: &situation,
+            basis: &proposal.basis,
+            plan: &proposal.plan,
+        };
+        self.ports.reporter.decided_sync(now, &told, &considered);
+        for problem in found.known.changed() {
+            self.trouble(problem);
+        }
+        granted
+    }
+
+    pub(super) fn tell(&self, happening: &Happening) {
+        self.ports
+            .reporter
+            .report(self.ports.clock.now(), happening);
+    }
+
+    pub(super) fn trouble(&self, problem: String) {
+        self.tell(&Happening::Trouble {
+            scope: None,
+            problem,
+        });
+    }
+}
+
+/// What is told of a decision.
+fn told(
+    proposal: &Proposal<SyncPlan>,
+    granted: &SyncGranted,
+    known: &Known,
+    now: Timestamp,
+) -> SyncDecision {
+    let to_copy = granted.copies().iter().map(|copy| copy.choice.clone());
+    SyncDecision {
+        id: DecisionId(format!("sync-{}", now.0)),
+        by: proposal.by.clone(),
+        fallback: proposal.fallback.clone(),
+        offered: known.offered.as_ref().map(|one| one.release.clone()),
+        minimum_version: known.minimum_version(now),
+        offer: granted.offer().cloned(),
+        copies: to_copy.collect(),
+        deletions: granted.delete().to_vec(),
+        edits: granted.edits().to_vec(),
+        left_out: known.left_out(),
+        notes: proposal.plan.notes.clone(),
+    }
+}
