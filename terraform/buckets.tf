@@ -164,8 +164,8 @@ data "aws_iam_policy_document" "bucket" {
     }
   }
 
-  # What decides is trusted by its signature; that nobody but admission writes it keeps what is trusted from being
-  # taken away, too.
+  # What decides is trusted by its signature. That nobody but admission writes there keeps out what is not, whatever
+  # else an account's people may do with S3; who may delete objects can still take it away, and versions bring it back.
   dynamic "statement" {
     for_each = each.key == "policies" ? [true] : []
 

@@ -26,6 +26,15 @@ resource "aws_s3_object" "code" {
   tags               = local.tags
 
   lifecycle {
+    # dist/manifest.json says what it was built for.
+    precondition {
+      condition = try(
+        { for file in jsondecode(file("${local.dist}/manifest.json")).files : file.path => file }["${each.key}.zip"].architecture == local.functions[each.key].architecture,
+        true,
+      )
+      error_message = "The code of the Lambda ${each.key} in ${local.dist} is for another architecture than ${local.functions[each.key].architecture}: make dist ARCH=arm64 goes with lambda_architectures = { webhook = \"arm64\" }."
+    }
+
     precondition {
       condition     = fileexists(each.value)
       error_message = "The code of the Lambda ${each.key} is not there: run make dist, name its folder by dist, or say by lambda_code where it lies."

@@ -12,7 +12,7 @@ variable "environment" {
 }
 
 variable "prefix" {
-  description = "How the names of all resources, of the runners and of the SSM parameters begin. Change it if the account has other things called stoker."
+  description = "How the names of all resources, of the runners and of the SSM parameters begin. (What EC2's console shows of an instance begins with stoker whatever it is.) Change it if the account has other things called stoker."
   type        = string
   default     = "stoker"
   nullable    = false

@@ -125,7 +125,7 @@ from_s3() {
 }
 
 download_from_s3() {
-    aws s3 cp --region "$STOKER_REGION" --only-show-errors "s3://$bucket/$prefix$key" "$archive"
+    within aws s3 cp --region "$STOKER_REGION" --only-show-errors "s3://$bucket/$prefix$key" "$archive"
 }
 
 # The same version as S3 offers, or else the newest.
@@ -156,7 +156,7 @@ from_github() {
 }
 
 download() {
-    curl -fsSL --connect-timeout 10 --max-time 900 -o "$2" "$1"
+    within curl -fsSL --connect-timeout 10 -o "$2" "$1"
 }
 
 # What does not have this SHA-256 is deleted, so that nobody unpacks it.
@@ -182,7 +182,7 @@ unpack() {
 prepare_dependencies() {
     if [ "$system" = ubuntu ] && ! has_icu; then
         log "installing what the runner needs"
-        retry 4 'installing what the runner needs' "$runner/bin/installdependencies.sh" ||
+        retry 4 'installing what the runner needs' within "$runner/bin/installdependencies.sh" ||
             fail "the runner's dependencies could not be installed (see above): are the package sources reachable from the subnet? Or use an image that has libicu"
     fi
 }
@@ -294,7 +294,10 @@ register_once() {
         [ -z "$runner_group" ] || export ACTIONS_RUNNER_INPUT_RUNNERGROUP="$runner_group"
         [ "$ephemeral" != true ] || export ACTIONS_RUNNER_INPUT_EPHEMERAL=true
         [ "$STOKER_DISABLE_UPDATE" != true ] || export ACTIONS_RUNNER_INPUT_DISABLEUPDATE=true
-        become_runner ./config.sh
+        # A configuration may have come at the last moment.
+        left=$(seconds_left)
+        [ "$left" -ge 120 ] || left=120
+        become_runner timeout --kill-after=10 "$left" ./config.sh
     )
 }
 

@@ -201,7 +201,7 @@ install_aws_cli() {
     [ "$system" = ubuntu ] || return 1
     log "installing the AWS CLI"
     folder=$(mktemp -d) &&
-        curl -fsSL --retry 5 --connect-timeout 10 -o "$folder/cli.zip" \
+        within curl -fsSL --retry 5 --connect-timeout 10 -o "$folder/cli.zip" \
             "https://awscli.amazonaws.com/awscli-exe-linux-$(uname -m).zip" &&
         unzip -q "$folder/cli.zip" -d "$folder" && "$folder/aws/install" >/dev/null && rm -rf "$folder"
 }
@@ -217,7 +217,7 @@ install_agent() {
     [ "$system" = ubuntu ] || return 1
     case $(uname -m) in aarch64) arch=arm64 ;; *) arch=amd64 ;; esac
     package=$(mktemp) &&
-        curl -fsSL --retry 3 --connect-timeout 10 -o "$package" \
+        within curl -fsSL --retry 3 --connect-timeout 10 -o "$package" \
             "https://amazoncloudwatch-agent-$STOKER_REGION.s3.$STOKER_REGION.amazonaws.com/ubuntu/$arch/latest/amazon-cloudwatch-agent.deb" &&
         dpkg -i -E "$package" && rm -f "$package"
 }

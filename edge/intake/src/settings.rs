@@ -134,14 +134,15 @@ impl<F: Fn(&str) -> Option<String>> SettingsReader<F> {
         value
     }
 
-    /// A secret that must be given.
+    /// A secret that must be given. What is blank around it is not part of it: what was written from a file ends
+    /// with a line's end.
     pub fn required_secret(&mut self, name: &'static str) -> Option<SecretString> {
-        self.required(name).map(SecretString::from)
+        self.required(name).map(|secret| secret.trim().into())
     }
 
     /// A secret that may be left out.
     pub fn optional_secret(&self, name: &str) -> Option<SecretString> {
-        self.optional(name).map(SecretString::from)
+        self.optional(name).map(|secret| secret.trim().into())
     }
 
     /// The value, if nothing was wrong anywhere.

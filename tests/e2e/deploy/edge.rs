@@ -54,7 +54,8 @@ impl Desk {
         ] {
             ssm.put_parameter()
                 .name(format!("/stoker/ci/github-app/{name}"))
-                .value(value.unwrap_or("-"))
+                // As it comes from a file.
+                .value(format!("{}\n", value.unwrap_or("-")))
                 .r#type(ParameterType::SecureString)
                 .send()
                 .await
