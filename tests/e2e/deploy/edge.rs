@@ -134,7 +134,7 @@ async fn the_worker_gets_its_secrets_in_one_piece_and_nobody_sees_them() {
     assert_eq!(given["GITHUB_WEBHOOK_SECRET_PREVIOUS"], Value::Null);
     let key = given["AWS_ACCESS_KEY_ID"].as_str().unwrap().to_owned();
     let secret_key = given["AWS_SECRET_ACCESS_KEY"].as_str().unwrap().to_owned();
-    assert_eq!(desk.keys(), [key.clone()]);
+    assert_eq!(desk.keys(), [key.as_str()]);
     assert_eq!(desk.arguments().trim(), "secret bulk --name stoker-ci");
     for secret in [SECRET, &secret_key] {
         assert!(!said(&output).contains(secret));
@@ -149,7 +149,7 @@ async fn the_worker_gets_its_secrets_in_one_piece_and_nobody_sees_them() {
         .unwrap()
         .to_owned();
     assert_ne!(another, key);
-    assert_eq!(desk.keys(), [another.clone()]);
+    assert_eq!(desk.keys(), [another.as_str()]);
 
     // The webhook's alone.
     let output = desk.run("edge-secrets", &["--keep-key"]);

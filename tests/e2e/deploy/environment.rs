@@ -79,6 +79,7 @@ fn planned() -> Option<BTreeMap<String, Variables>> {
     Some(by_name.collect())
 }
 
+#[allow(clippy::print_stderr, reason = "nobody is to take it for compared")]
 fn checker() -> Option<PathBuf> {
     let checker = root("../shared/tools/terraform-check/terraform-check");
     if checker.exists() {
