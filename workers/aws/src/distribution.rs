@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
+use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart};
 use stoker_core::ports::{
     ArchiveUpload, DistributionError, DistributionStore, Fetched, PolicyStoreError, Replaced,
     Stored,
@@ -150,6 +150,8 @@ impl DistributionStore for S3Distribution {
             .bucket(&self.bucket.name)
             .key(&key)
             .content_type("application/octet-stream")
+            // What the SDK sends with each part: S3 takes no other than what is declared here.
+            .checksum_algorithm(ChecksumAlgorithm::Crc32)
             .send()
             .await;
         let refused = |problem: String| failed("write")(self.bucket.refused(&key, problem));
