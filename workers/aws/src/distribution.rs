@@ -96,14 +96,6 @@ impl DistributionStore for S3Distribution {
         }
     }
 
-    async fn put(&self, path: &str, bytes: &[u8]) -> Result<(), DistributionError> {
-        let key = self.bucket.key(path);
-        self.bucket
-            .put_anyway(&key, bytes, |put| put.content_type("application/json"))
-            .await
-            .map_err(failed("write"))
-    }
-
     async fn list(&self, prefix: &str) -> Result<Vec<Stored>, DistributionError> {
         let begin = self.bucket.key(prefix);
         let mut pages = self

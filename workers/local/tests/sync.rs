@@ -138,11 +138,6 @@ impl DistributionStore for Dying {
         self.folder.replace(path, known, bytes).await
     }
 
-    async fn put(&self, path: &str, bytes: &[u8]) -> Result<(), DistributionError> {
-        lives(&self.effects_left)?;
-        self.folder.put(path, bytes).await
-    }
-
     async fn list(&self, prefix: &str) -> Result<Vec<Stored>, DistributionError> {
         self.folder.list(prefix).await
     }
@@ -222,14 +217,17 @@ impl World {
 
     /// GitHub has other archives of a release now, and says so by their digests, or publishes none.
     fn replace(&self, version: &str, with_digest: bool) {
+        let again = |platform: &str| format!("{version} for {platform}, again").into_bytes();
         self.releases.change(version, |release| {
             for (platform, asset) in &mut release.assets {
-                let bytes = format!("{version} for {platform}, again").into_bytes();
+                let bytes = again(platform);
                 asset.bytes = bytes.len() as u64;
                 asset.sha256 = with_digest.then(|| hex::encode(Sha256::digest(&bytes)));
-                self.releases.corrupt(platform, version, &bytes);
             }
         });
+        for platform in ["linux-x64", "win-x64"] {
+            self.releases.corrupt(platform, version, &again(platform));
+        }
     }
 
     /// Two versions are mirrored, and the newer one of them is offered. This is the pointer on the older one.
@@ -618,10 +616,7 @@ async fn who_is_overtaken_while_deciding_does_nothing_of_it() {
     world.wants("2.330.0");
     world.outside.generation.store(3, Ordering::SeqCst);
     let seen = world.path("sync.json");
-    let newer = || {
-        let world = PolicyGeneration(7);
-        Seen::new("simulated", None, Vec::new(), world).to_bytes()
-    };
+    let newer = || Seen::new("simulated", None, Vec::new(), PolicyGeneration(7)).to_bytes();
     let written = newer();
     let overtakes = move || std::fs::write(seen, written).unwrap();
     *world.outside.while_deciding.lock().unwrap() = Some(Box::new(overtakes));

@@ -65,9 +65,6 @@ pub trait DistributionStore: Send + Sync {
         bytes: &[u8],
     ) -> Result<Replaced, DistributionError>;
 
-    /// Writes a document over whatever is there.
-    async fn put(&self, path: &str, bytes: &[u8]) -> Result<(), DistributionError>;
-
     /// Everything whose path begins with `prefix`.
     async fn list(&self, prefix: &str) -> Result<Vec<Stored>, DistributionError>;
 
