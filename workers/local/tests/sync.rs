@@ -628,15 +628,18 @@ async fn who_is_overtaken_while_deciding_does_nothing_of_it() {
 
 #[tokio::test]
 async fn an_archive_that_instances_get_is_never_another_one() {
-    for with_digest in [true, false] {
+    let all = (0..12).map(|case| (case % 2 == 0, case / 2));
+    for (with_digest, dies_after) in all {
         let mut world = World::new("linux-x64");
         world.allow_missing_digest = true;
         world.with_two().await;
         std::fs::remove_file(world.path("releases/2.331.0/mirrored.json")).unwrap();
         world.replace("2.331.0", with_digest);
         // Whether it is refused, or read and found to be another.
+        world.effects_left.store(dies_after, Ordering::SeqCst);
         let _came = world.sync().await;
         world.what_instances_get_is_whole();
+        world.effects_left.store(usize::MAX, Ordering::SeqCst);
         // When they get another one, it can be had.
         world.wants("2.330.0");
         world.sync().await.unwrap();
