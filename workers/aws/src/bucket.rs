@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use aws_sdk_s3::Client;
+use aws_sdk_s3::config::Builder;
 use aws_sdk_s3::error::SdkError;
 use aws_sdk_s3::operation::get_object::builders::GetObjectFluentBuilder;
 use aws_sdk_s3::operation::get_object::{GetObjectError, GetObjectOutput};
@@ -19,6 +20,16 @@ pub(crate) const BY: &str = "stoker-by";
 /// How many bytes a second are waited for while an object is written, beside the time of any other
 /// request: a component of 18 MB is uploaded from a desk, too, and not only from inside AWS.
 const SLOWEST: u64 = 256 * 1024;
+
+/// The time that an attempt to send so many bytes has.
+pub(crate) fn to_send(bytes: usize) -> Builder {
+    to_wait(clients::ATTEMPT + Duration::from_secs(bytes as u64 / SLOWEST))
+}
+
+/// That time for an attempt.
+pub(crate) fn to_wait(attempt: Duration) -> Builder {
+    Builder::new().timeout_config(clients::patience(attempt))
+}
 
 /// A part of a bucket.
 #[derive(Debug, Clone)]
@@ -193,10 +204,9 @@ impl Bucket {
             Over::Nothing => request.if_none_match("*"),
             Over::Known(tag) => request.if_match(tag),
         };
-        let transfer = Duration::from_secs(bytes.len() as u64 / SLOWEST);
-        let patience = aws_sdk_s3::config::Builder::new()
-            .timeout_config(clients::patience(clients::ATTEMPT + transfer));
-        let answer = with(request).customize().config_override(patience);
+        let answer = with(request)
+            .customize()
+            .config_override(to_send(bytes.len()));
         match answer.send().await {
             Ok(written) => self.tag(key, &written).map(Wrote::Written),
             Err(error) => self.not_written(key, &over, &error),

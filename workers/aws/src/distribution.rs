@@ -6,20 +6,21 @@ use std::time::Duration;
 use async_trait::async_trait;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
+use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart};
 use stoker_core::ports::{
     ArchiveUpload, DistributionError, DistributionStore, Fetched, PolicyStoreError, Replaced,
     Stored,
 };
 
-use crate::bucket::{Bucket, Got, Over, Wrote};
-use crate::{clients, problem};
+use crate::bucket::{self, Bucket, Got, Over, Wrote};
+use crate::problem;
 
 /// No document is larger: GitHub's list has some hundred kilobytes.
 const LARGEST: usize = 16 << 20;
 
-/// How many bytes a second are waited for while a part is written, beside the time of any other request.
-const SLOWEST: u64 = 256 * 1024;
+/// S3 says that it may take minutes to put an archive together from its parts; these have a few hundred megabytes
+/// at most.
+const TO_COMPLETE: Duration = Duration::from_mins(1);
 
 /// What a role needs to write an archive.
 const TO_UPLOAD: &str = "allow s3:PutObject and s3:AbortMultipartUpload on it, and kms:GenerateDataKey and kms:Decrypt on the bucket's key";
@@ -95,14 +96,6 @@ impl DistributionStore for S3Distribution {
         }
     }
 
-    async fn put(&self, path: &str, bytes: &[u8]) -> Result<(), DistributionError> {
-        let key = self.bucket.key(path);
-        self.bucket
-            .put_anyway(&key, bytes, |put| put.content_type("application/json"))
-            .await
-            .map_err(failed("write"))
-    }
-
     async fn list(&self, prefix: &str) -> Result<Vec<Stored>, DistributionError> {
         let begin = self.bucket.key(prefix);
         let mut pages = self
@@ -150,6 +143,8 @@ impl DistributionStore for S3Distribution {
             .bucket(&self.bucket.name)
             .key(&key)
             .content_type("application/octet-stream")
+            // What the SDK sends with each part: S3 takes no other than what is declared here.
+            .checksum_algorithm(ChecksumAlgorithm::Crc32)
             .send()
             .await;
         let refused = |problem: String| failed("write")(self.bucket.refused(&key, problem));
@@ -186,9 +181,7 @@ impl ArchiveUpload for Multipart {
     async fn add(&mut self, bytes: Vec<u8>) -> Result<(), DistributionError> {
         // S3 counts them from 1, up to ten thousand.
         let number = i32::try_from(self.parts.len() + 1).unwrap_or(i32::MAX);
-        let transfer = Duration::from_secs(bytes.len() as u64 / SLOWEST);
-        let patience = aws_sdk_s3::config::Builder::new()
-            .timeout_config(clients::patience(clients::ATTEMPT + transfer));
+        let patience = bucket::to_send(bytes.len());
         let sent = self
             .bucket
             .client
@@ -224,11 +217,16 @@ impl ArchiveUpload for Multipart {
             .key(&self.key)
             .upload_id(&self.id)
             .multipart_upload(parts)
+            .customize()
+            .config_override(bucket::to_wait(TO_COMPLETE))
             .send()
             .await;
-        completed
-            .map(drop)
-            .map_err(|error| self.refused(problem::words(&error)))
+        let refused = completed.map_err(|error| self.refused(problem::words(&error)));
+        if refused.is_err() {
+            // What can't be tidied up now, a life-cycle rule tidies up; the reason is more important.
+            let _tidied = self.abort().await;
+        }
+        refused.map(drop)
     }
 
     async fn abort(self: Box<Self>) -> Result<(), DistributionError> {

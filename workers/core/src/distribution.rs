@@ -34,7 +34,7 @@ pub struct Release {
     /// GitHub calls it a pre-release.
     #[serde(default)]
     pub prerelease: bool,
-    /// Such as `linux-x64`; only those that have a digest.
+    /// Such as `linux-x64`; none, if not all that are wanted can be had with a digest.
     pub platforms: Vec<String>,
     /// Those of the platforms that are mirrored already.
     #[serde(default)]

@@ -268,7 +268,7 @@ pub enum Happening {
     },
     /// The runner's distribution was looked after.
     Synced(Synced),
-    /// It could not be, or not wholly; instances get what they got before.
+    /// It could not be, or not wholly; what instances get is whole.
     SyncFailed {
         /// What happened, and what to do.
         problem: String,
@@ -345,6 +345,8 @@ pub struct SyncDecision {
     pub fallback: Option<Fallback>,
     /// What instances get now.
     pub offered: Option<String>,
+    /// Seconds since that was published, if that is known.
+    pub offered_age: Option<u32>,
     /// GitHub gives older runners no jobs.
     pub minimum_version: Option<String>,
     /// What they get once it is mirrored whole; none: what they get now.

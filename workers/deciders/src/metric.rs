@@ -161,6 +161,13 @@ fn decided_sync(decision: &SyncDecision) -> Vec<Measured> {
         let rule = word(&serde_json::to_value(edit.rule).unwrap_or_default());
         all.push(Measured::count("GuardrailEdits", 1).by("Rule", &rule));
     }
+    // Of the decision, so that it is also known of rounds that fail after it.
+    all.extend(decision.offered_age.map(|seconds| Measured {
+        unit: Unit::None,
+        // Days, to a tenth.
+        value: (f64::from(seconds) / 8_640.0).round() / 10.0,
+        ..Measured::count("OfferedRunnerAge", 0)
+    }));
     all
 }
 
@@ -170,12 +177,6 @@ fn synced(came: &Synced) -> Vec<Measured> {
         let versions = came.mirrored.len();
         all.push(Measured::count("RunnerVersionsMirrored", versions));
     }
-    all.extend(came.offered_age.map(|seconds| Measured {
-        unit: Unit::None,
-        // Days, to a tenth.
-        value: (f64::from(seconds) / 8_640.0).round() / 10.0,
-        ..Measured::count("OfferedRunnerAge", 0)
-    }));
     all
 }
 

@@ -6,11 +6,12 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use proptest::prelude::*;
 use sha2::{Digest as _, Sha256};
-use stoker_core::distribution::layout::{Document as _, Offered};
+use stoker_core::distribution::layout::{Document as _, Offered, Seen};
 use stoker_core::distribution::{
     Choice, Distribution, SyncError, SyncPlan, SyncPorts, SyncRules, Synced, Syncer,
 };
@@ -27,6 +28,15 @@ use stoker_local::{FolderDistribution, SimulatedReleases};
 const NOW: u64 = 1_800_000_000;
 const DAY: u64 = 86_400;
 
+/// What somebody else does, once.
+type Meanwhile = Mutex<Option<Box<dyn FnOnce() + Send>>>;
+
+fn happens(meanwhile: &Meanwhile) {
+    if let Some(happen) = meanwhile.lock().unwrap().take() {
+        happen();
+    }
+}
+
 /// Everything but GitHub and the folder.
 #[derive(Default)]
 struct Outside {
@@ -39,6 +49,10 @@ struct Outside {
     pace: AtomicU64,
     now: AtomicU64,
     is_over: AtomicBool,
+    while_deciding: Meanwhile,
+    while_copying: Meanwhile,
+    /// The last step of an upload never ends; when it has begun, the time is over.
+    never_completes: AtomicBool,
 }
 
 #[async_trait]
@@ -50,6 +64,7 @@ impl SyncDecider for Outside {
     ) -> Proposal<SyncPlan> {
         self.seen.lock().unwrap().push(seen);
         *self.shown.lock().unwrap() = Some(distribution.clone());
+        happens(&self.while_deciding);
         Proposal {
             plan: self.plan.lock().unwrap().clone(),
             by: DecidedBy {
@@ -76,8 +91,8 @@ impl Clock for Outside {
 impl Timer for Outside {
     /// What comes, comes before.
     async fn wait_until(&self, _: Timestamp) {
-        if !self.is_over.load(Ordering::SeqCst) {
-            std::future::pending::<()>().await;
+        while !self.is_over.load(Ordering::SeqCst) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
 }
@@ -92,6 +107,7 @@ impl Reporter for Outside {
 struct Dying {
     folder: FolderDistribution,
     effects_left: Arc<AtomicUsize>,
+    outside: Arc<Outside>,
 }
 
 fn lives(left: &AtomicUsize) -> Result<(), DistributionError> {
@@ -122,11 +138,6 @@ impl DistributionStore for Dying {
         self.folder.replace(path, known, bytes).await
     }
 
-    async fn put(&self, path: &str, bytes: &[u8]) -> Result<(), DistributionError> {
-        lives(&self.effects_left)?;
-        self.folder.put(path, bytes).await
-    }
-
     async fn list(&self, prefix: &str) -> Result<Vec<Stored>, DistributionError> {
         self.folder.list(prefix).await
     }
@@ -138,15 +149,19 @@ impl DistributionStore for Dying {
 
     async fn upload(&self, path: &str) -> Result<Box<dyn ArchiveUpload>, DistributionError> {
         lives(&self.effects_left)?;
-        let upload = self.folder.upload(path).await?;
-        let left = Arc::clone(&self.effects_left);
-        Ok(Box::new(DyingUpload { upload, left }))
+        happens(&self.outside.while_copying);
+        Ok(Box::new(DyingUpload {
+            upload: self.folder.upload(path).await?,
+            left: Arc::clone(&self.effects_left),
+            outside: Arc::clone(&self.outside),
+        }))
     }
 }
 
 struct DyingUpload {
     upload: Box<dyn ArchiveUpload>,
     left: Arc<AtomicUsize>,
+    outside: Arc<Outside>,
 }
 
 #[async_trait]
@@ -158,6 +173,10 @@ impl ArchiveUpload for DyingUpload {
 
     async fn complete(self: Box<Self>) -> Result<(), DistributionError> {
         lives(&self.left)?;
+        if self.outside.never_completes.load(Ordering::SeqCst) {
+            self.outside.is_over.store(true, Ordering::SeqCst);
+            std::future::pending::<()>().await;
+        }
         self.upload.complete().await
     }
 
@@ -173,6 +192,7 @@ struct World {
     outside: Arc<Outside>,
     effects_left: Arc<AtomicUsize>,
     platforms: &'static str,
+    allow_missing_digest: bool,
 }
 
 impl World {
@@ -183,6 +203,7 @@ impl World {
             outside: Arc::default(),
             effects_left: Arc::new(AtomicUsize::new(usize::MAX)),
             platforms,
+            allow_missing_digest: false,
         }
     }
 
@@ -192,6 +213,44 @@ impl World {
         let at = Timestamp(NOW - days * DAY);
         let archives: [(&str, &[u8]); 2] = [("linux-x64", &linux), ("win-x64", &win)];
         self.releases.publish(version, at, &archives);
+    }
+
+    /// GitHub has other archives of a release now, and says so by their digests, or publishes none.
+    fn replace(&self, version: &str, with_digest: bool) {
+        let again = |platform: &str| format!("{version} for {platform}, again").into_bytes();
+        self.releases.change(version, |release| {
+            for (platform, asset) in &mut release.assets {
+                let bytes = again(platform);
+                asset.bytes = bytes.len() as u64;
+                asset.sha256 = with_digest.then(|| hex::encode(Sha256::digest(&bytes)));
+            }
+        });
+        for platform in ["linux-x64", "win-x64"] {
+            self.releases.corrupt(platform, version, &again(platform));
+        }
+    }
+
+    /// Two versions are mirrored, and the newer one of them is offered. This is the pointer on the older one.
+    async fn with_two(&self) -> Vec<u8> {
+        let mut pointers = Vec::new();
+        for (version, days) in [("2.330.0", 9), ("2.331.0", 5)] {
+            self.publish(version, days);
+            self.wants(version);
+            self.sync().await.unwrap();
+            pointers.push(std::fs::read(self.path("offered.json")).unwrap());
+        }
+        pointers.swap_remove(0)
+    }
+
+    fn plans(&self, plan: SyncPlan) {
+        *self.outside.plan.lock().unwrap() = plan;
+    }
+
+    /// What there is of a version.
+    fn files(&self, version: &str) -> Vec<PathBuf> {
+        let files = std::fs::read_dir(self.path(&format!("releases/{version}")));
+        let files = files.into_iter().flatten();
+        files.map(|file| file.unwrap().path()).collect()
     }
 
     fn wants(&self, version: &str) {
@@ -205,7 +264,7 @@ impl World {
     async fn sync_within(&self, seconds: u64) -> Result<Synced, SyncError> {
         let rules = SyncRules {
             platforms: self.platforms.parse().unwrap(),
-            allow_missing_digest: false,
+            allow_missing_digest: self.allow_missing_digest,
             minimum_version: None,
         };
         let outside = Arc::clone(&self.outside);
@@ -214,6 +273,7 @@ impl World {
             store: Arc::new(Dying {
                 folder: FolderDistribution::new(self.folder.path()),
                 effects_left: Arc::clone(&self.effects_left),
+                outside: Arc::clone(&outside),
             }),
             decider: Arc::clone(&outside) as Arc<dyn SyncDecider>,
             clock: Arc::clone(&outside) as Arc<dyn Clock>,
@@ -252,18 +312,25 @@ impl World {
             let bytes = std::fs::read(self.path(&archive.key)).unwrap();
             assert_eq!(hex::encode(Sha256::digest(&bytes)), archive.sha256);
             assert_eq!(bytes.len() as u64, archive.bytes);
-            assert_eq!(
-                bytes,
-                format!("{} for {platform}", pointer.release).into_bytes()
-            );
+            let begin = format!("{} for {platform}", pointer.release);
+            assert!(bytes.starts_with(begin.as_bytes()));
         }
     }
 
-    fn told(&self, kind: &str) -> usize {
+    fn told(&self, name: &str) -> usize {
         let told = self.outside.told.lock().unwrap();
-        let kinds = told.iter().map(|one| serde_json::to_value(one).unwrap());
-        kinds.filter(|one| one["happening"] == kind).count()
+        told.iter().filter(|one| kind(one) == name).count()
     }
+
+    fn last(&self, name: &str) -> Option<Happening> {
+        let told = self.outside.told.lock().unwrap();
+        told.iter().rev().find(|one| kind(one) == name).cloned()
+    }
+}
+
+fn kind(happening: &Happening) -> String {
+    let written = serde_json::to_value(happening).unwrap();
+    written["happening"].as_str().unwrap().to_owned()
 }
 
 fn choice(version: &str) -> Choice {
@@ -360,21 +427,227 @@ async fn what_is_corrupt_or_broken_off_is_refused_and_the_next_round_recovers() 
 }
 
 #[tokio::test]
-async fn where_github_can_not_be_asked_instances_get_what_they_got() {
+async fn where_github_can_not_be_asked_what_it_said_last_has_to_do() {
     let world = World::new("linux-x64");
-    world.publish("2.330.0", 5);
-    world.wants("2.330.0");
-    world.sync().await.unwrap();
     world.releases.unreachable(true);
     let told = world.sync().await.unwrap_err().to_string();
     assert!(
         told.contains("instances get what they got before"),
         "{told}"
     );
+    world.releases.unreachable(false);
+    world.with_two().await;
+    world.releases.unreachable(true);
+    // Going back needs no GitHub.
+    world.wants("2.330.0");
+    let told = world.sync().await.unwrap_err().to_string();
+    assert!(told.contains("it is unreachable"), "{told}");
     assert_eq!(world.offered().as_deref(), Some("2.330.0"));
-    assert_eq!(world.told("sync-failed"), 1);
+    world.what_instances_get_is_whole();
+    assert_eq!(world.told("sync-failed"), 2);
+    let Some(Happening::DecidedSync(decision)) = world.last("decided-sync") else {
+        panic!("nothing was decided");
+    };
+    assert_eq!(decision.offered_age, Some(5 * 86_400));
     world.releases.unreachable(false);
     world.sync().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_somebody_offers_while_archives_are_copied_is_not_deleted() {
+    let world = World::new("linux-x64");
+    let older = world.with_two().await;
+    world.publish("2.332.0", 1);
+    world.plans(SyncPlan {
+        mirror: vec![choice("2.332.0")],
+        delete: vec![choice("2.330.0")],
+        ..SyncPlan::default()
+    });
+    let pointer = world.path("offered.json");
+    let goes_back = move || std::fs::write(pointer, older).unwrap();
+    *world.outside.while_copying.lock().unwrap() = Some(Box::new(goes_back));
+    let told = world.sync().await.unwrap_err();
+    assert_eq!(told, SyncError::Rival("offered.json".to_owned()));
+    assert_eq!(world.offered().as_deref(), Some("2.330.0"));
+    world.what_instances_get_is_whole();
+}
+
+#[tokio::test]
+async fn going_back_waits_for_nothing_that_is_mirrored_besides() {
+    let world = World::new("linux-x64");
+    world.with_two().await;
+    world.publish("2.332.0", 1);
+    let goes_back = |version: &str| SyncPlan {
+        mirror: vec![choice("2.332.0"), choice(version)],
+        offer: Some(choice(version)),
+        delete: vec![choice("9.9.9")],
+        ..SyncPlan::default()
+    };
+    // There is no time for the other one.
+    world.plans(goes_back("2.330.0"));
+    let told = world.sync_within(1).await.unwrap_err().to_string();
+    assert!(told.contains("longer time-out"), "{told}");
+    assert_eq!(world.offered().as_deref(), Some("2.330.0"));
+    // Somebody else writes it down at the same time.
+    world.plans(goes_back("2.331.0"));
+    let note = world.path("releases/2.332.0/mirrored.json");
+    let rival = move || {
+        std::fs::create_dir_all(note.parent().unwrap()).unwrap();
+        std::fs::write(note, b"{}").unwrap();
+    };
+    *world.outside.while_copying.lock().unwrap() = Some(Box::new(rival));
+    let told = world.sync().await.unwrap_err().to_string();
+    assert!(
+        told.contains("2.332.0/mirrored.json` at the same time"),
+        "{told}"
+    );
+    assert_eq!(world.offered().as_deref(), Some("2.331.0"));
+    world.what_instances_get_is_whole();
+}
+
+#[tokio::test]
+async fn a_platform_that_fails_keeps_no_other_one_from_being_mirrored() {
+    let world = World::new("linux-x64,win-x64");
+    world.publish("2.330.0", 5);
+    world.wants("2.330.0");
+    world.releases.corrupt("linux-x64", "2.330.0", b"x");
+    world.sync().await.unwrap_err();
+    assert_eq!(world.told("mirrored"), 1);
+    world
+        .releases
+        .corrupt("linux-x64", "2.330.0", b"2.330.0 for linux-x64");
+    world.sync().await.unwrap();
+    assert_eq!(world.told("mirrored"), 2);
+}
+
+#[tokio::test]
+async fn an_archive_is_not_begun_again_without_time_for_it() {
+    let world = World::new("linux-x64");
+    world.publish("2.330.0", 5);
+    world.wants("2.330.0");
+    world.outside.pace.store(1, Ordering::SeqCst);
+    world.releases.break_next(1);
+    let told = world.sync_within(8).await.unwrap_err().to_string();
+    assert!(told.contains("the connection broke"), "{told}");
+    assert_eq!(world.releases.downloads().len(), 1);
+}
+
+#[tokio::test]
+async fn no_step_of_an_upload_is_waited_for_beyond_the_time() {
+    let world = World::new("linux-x64");
+    world.publish("2.330.0", 5);
+    world.wants("2.330.0");
+    world.outside.never_completes.store(true, Ordering::SeqCst);
+    let told = world.sync().await.unwrap_err().to_string();
+    assert!(told.contains("the time was over"), "{told}");
+}
+
+#[tokio::test]
+async fn a_deletion_that_breaks_off_is_done_by_the_next_round() {
+    for dies_after in 0..6 {
+        let world = World::new("linux-x64,win-x64");
+        world.with_two().await;
+        world.plans(SyncPlan {
+            delete: vec![choice("2.330.0")],
+            ..SyncPlan::default()
+        });
+        world.effects_left.store(dies_after, Ordering::SeqCst);
+        let died = world.sync().await.is_err();
+        assert_eq!(died, dies_after < 4, "after {dies_after}");
+        world.effects_left.store(usize::MAX, Ordering::SeqCst);
+        // Where nothing is known of it any more, policies do not name it.
+        if dies_after > 0 {
+            world.plans(SyncPlan::default());
+        }
+        world.sync().await.unwrap();
+        assert_eq!(world.files("2.330.0"), Vec::<PathBuf>::new());
+        world.what_instances_get_is_whole();
+    }
+}
+
+#[tokio::test]
+async fn what_nothing_names_is_swept_and_what_is_nobody_s_is_left_alone() {
+    let world = World::new("linux-x64");
+    world.with_two().await;
+    for path in [
+        "releases/2.329.0/archive",
+        "releases/2.328.0/mirrored.json",
+        "releases/notes/x",
+    ] {
+        let path = world.path(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, b"{").unwrap();
+    }
+    // Nor does what instances get count as nobody's where its note is lost, nor what they got until now.
+    std::fs::remove_file(world.path("releases/2.331.0/mirrored.json")).unwrap();
+    world.wants("2.330.0");
+    let came = world.sync().await.unwrap();
+    assert_eq!(came.deleted, ["2.328.0", "2.329.0"]);
+    assert_eq!(world.offered().as_deref(), Some("2.330.0"));
+    assert_eq!(world.files("2.331.0").len(), 1);
+    assert!(world.path("releases/notes/x").exists());
+    assert_eq!(world.sync().await.unwrap().deleted, ["2.331.0"]);
+    world.what_instances_get_is_whole();
+}
+
+#[tokio::test]
+async fn what_a_newer_stoker_wrote_is_not_written_over() {
+    let world = World::new("linux-x64");
+    world.publish("2.330.0", 5);
+    world.wants("2.330.0");
+    world.sync().await.unwrap();
+    for path in ["sync.json", "releases/2.330.0/mirrored.json"] {
+        let path = world.path(path);
+        let before = std::fs::read(&path).unwrap();
+        let newer = br#"{"version": 2, "other": "words"}"#;
+        std::fs::write(&path, newer).unwrap();
+        let told = world.sync().await.unwrap_err().to_string();
+        assert!(told.contains("a newer Stoker wrote it"), "{told}");
+        assert_eq!(std::fs::read(&path).unwrap(), newer);
+        std::fs::write(&path, before).unwrap();
+    }
+    world.sync().await.unwrap();
+}
+
+#[tokio::test]
+async fn who_is_overtaken_while_deciding_does_nothing_of_it() {
+    let world = World::new("linux-x64");
+    world.publish("2.330.0", 5);
+    world.wants("2.330.0");
+    world.outside.generation.store(3, Ordering::SeqCst);
+    let seen = world.path("sync.json");
+    let newer = || Seen::new("simulated", None, Vec::new(), PolicyGeneration(7)).to_bytes();
+    let written = newer();
+    let overtakes = move || std::fs::write(seen, written).unwrap();
+    *world.outside.while_deciding.lock().unwrap() = Some(Box::new(overtakes));
+    let told = world.sync().await.unwrap_err();
+    assert_eq!(told, SyncError::Rival("sync.json".to_owned()));
+    assert_eq!(world.offered(), None);
+    assert_eq!(std::fs::read(world.path("sync.json")).unwrap(), newer());
+}
+
+#[tokio::test]
+async fn an_archive_that_instances_get_is_never_another_one() {
+    let all = (0..12).map(|case| (case % 2 == 0, case / 2));
+    for (with_digest, dies_after) in all {
+        let mut world = World::new("linux-x64");
+        world.allow_missing_digest = true;
+        world.with_two().await;
+        std::fs::remove_file(world.path("releases/2.331.0/mirrored.json")).unwrap();
+        world.replace("2.331.0", with_digest);
+        // Whether it is refused, or read and found to be another.
+        world.effects_left.store(dies_after, Ordering::SeqCst);
+        let _came = world.sync().await;
+        world.what_instances_get_is_whole();
+        world.effects_left.store(usize::MAX, Ordering::SeqCst);
+        // When they get another one, it can be had.
+        world.wants("2.330.0");
+        world.sync().await.unwrap();
+        world.wants("2.331.0");
+        world.sync().await.unwrap();
+        assert_eq!(world.offered().as_deref(), Some("2.331.0"));
+        world.what_instances_get_is_whole();
+    }
 }
 
 #[tokio::test]
@@ -461,22 +734,67 @@ fn some_plan() -> impl Strategy<Value = SyncPlan> {
     })
 }
 
+/// What comes between two rounds.
+#[derive(Debug, Clone)]
+enum Incident {
+    Nothing,
+    /// GitHub can't be asked in the next one.
+    Unreachable,
+    /// Somebody deletes what is written down of a version.
+    NoteLost(&'static str),
+    /// GitHub has other archives of it.
+    Replaced(&'static str, bool),
+}
+
+fn some_incident() -> impl Strategy<Value = Incident> {
+    let version = || prop::sample::select(VERSIONS[..3].to_vec());
+    prop_oneof![
+        3 => Just(Incident::Nothing),
+        1 => Just(Incident::Unreachable),
+        1 => version().prop_map(Incident::NoteLost),
+        1 => (version(), any::<bool>()).prop_map(|(version, digest)| Incident::Replaced(version, digest)),
+    ]
+}
+
+impl World {
+    fn comes(&self, incident: &Incident) {
+        self.releases
+            .unreachable(matches!(incident, Incident::Unreachable));
+        match incident {
+            Incident::NoteLost(version) => {
+                let note = self.path(&format!("releases/{version}/mirrored.json"));
+                let _absent = std::fs::remove_file(note);
+            }
+            Incident::Replaced(version, with_digest) => self.replace(version, *with_digest),
+            Incident::Nothing | Incident::Unreachable => {}
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
-    /// Whatever policies want, and after whichever effect each round dies: what instances get is whole at every
-    /// moment, and a round that lives does what is granted of its plan.
+    /// Whatever policies want, whatever comes between, and after whichever effect each round dies: what instances
+    /// get is whole at every moment, and while all goes well a round does what is granted of its plan.
     #[test]
     fn what_instances_get_is_whole_whatever_happens(
-        rounds in prop::collection::vec((some_plan(), prop::option::of(0..16_usize)), 1..7),
+        rounds in prop::collection::vec(
+            (some_plan(), prop::option::of(0..16_usize), some_incident()),
+            1..8,
+        ),
+        allow_missing_digest in any::<bool>(),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let world = World::new("linux-x64,win-x64");
+            let mut world = World::new("linux-x64,win-x64");
+            world.allow_missing_digest = allow_missing_digest;
+            let mut goes_well = true;
             for (version, days) in [("2.330.0", 20), ("2.331.0", 10), ("2.332.0", 1)] {
                 world.publish(version, days);
             }
-            for (plan, dies_after) in rounds {
+            for (plan, dies_after, incident) in rounds {
+                world.comes(&incident);
+                goes_well &= matches!(incident, Incident::Nothing);
                 *world.outside.plan.lock().unwrap() = plan.clone();
                 world.effects_left.store(dies_after.unwrap_or(usize::MAX), Ordering::SeqCst);
                 let before = world.offered();
@@ -485,7 +803,7 @@ proptest! {
                 if before.is_some() {
                     assert!(world.offered().is_some());
                 }
-                if dies_after.is_none() {
+                if dies_after.is_none() && goes_well {
                     let offered = came.unwrap().offered;
                     assert_eq!(offered, world.offered());
                     let wanted: BTreeSet<_> = plan.mirror.iter().map(|one| &one.version).collect();

@@ -52,7 +52,8 @@ async fn what_is_given_up_takes_up_no_room() {
 async fn a_bucket_that_is_not_there_is_told() {
     let aws = Aws::new().await;
     let store = S3Distribution::new(aws.clients.s3.clone(), unique("none"));
-    let told = store.put("sync.json", b"{}").await.unwrap_err().to_string();
+    let written = store.replace("sync.json", None, b"{}").await;
+    let told = written.unwrap_err().to_string();
     assert!(told.contains("could not write"), "{told}");
     let told = store
         .upload("releases/1/x")

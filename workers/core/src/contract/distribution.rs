@@ -41,7 +41,6 @@ pub async fn check_distribution_store(
     claims! {
         what_was_never_written_is_absent(),
         a_document_is_replaced_by_who_knows_it_alone(),
-        a_document_is_put_over_whatever_is_there(),
         an_archive_of_several_parts_is_read_back_to_the_letter(read),
         an_archive_is_seen_when_it_is_complete_and_not_before(read),
         an_archive_that_is_given_up_leaves_what_was_there(read),
@@ -81,18 +80,6 @@ async fn a_document_is_replaced_by_who_knows_it_alone(store: &dyn DistributionSt
         tag: second,
     };
     same("the document", &store.fetch(path).await?, &expected)
-}
-
-async fn a_document_is_put_over_whatever_is_there(store: &dyn DistributionStore) -> Held {
-    let path = "releases/9.9.2/mirrored.json";
-    for bytes in [&b"one"[..], b"two"] {
-        store.put(path, bytes).await?;
-        match store.fetch(path).await? {
-            Fetched::Found { bytes: found, .. } => same("the document", &found, &bytes.to_vec())?,
-            other => return Err(Seen(format!("{other:?} was fetched"))),
-        }
-    }
-    Ok(())
 }
 
 fn every_byte(length: usize) -> Vec<u8> {
@@ -177,8 +164,10 @@ async fn what_is_there_is_listed_with_its_size_and_what_is_deleted_is_not(
     let archive = "releases/9.9.7/archive.tar.gz";
     let document = "releases/9.9.7/mirrored.json";
     upload(store, archive, &[every_byte(1_000)]).await?;
-    store.put(document, b"{}").await?;
-    store.put("releases/9.9.70/mirrored.json", b"{}").await?;
+    store.replace(document, None, b"{}").await?;
+    store
+        .replace("releases/9.9.70/mirrored.json", None, b"{}")
+        .await?;
     let mut listed = store.list("releases/9.9.7/").await?;
     listed.sort_by(|one, other| one.path.cmp(&other.path));
     same(

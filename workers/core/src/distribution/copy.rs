@@ -13,15 +13,21 @@ use crate::ports::{
 };
 use crate::time::Timestamp;
 
-use super::layout::{Archive, Asset};
+use super::layout::Asset;
 
 /// What is held in memory of an archive, and sent at once: S3 takes parts of 5 MiB or more, and ten thousand
 /// of them.
 const PART: usize = 8 << 20;
 
-/// How often an archive is begun: a broken connection is common, and one that is broken twice in a row is the
-/// next run's to mend.
-const ATTEMPTS: usize = 2;
+/// Slower than this nothing is copied between GitHub and S3, in bytes a second: by it is told whether an archive
+/// that is begun could be finished in time.
+const SLOWEST: u64 = 4 << 20;
+
+/// What the requests around an archive may take besides, in seconds.
+const AROUND: u64 = 5;
+
+/// How long it may take to give up an archive, in seconds: there is little left for the pointer and the journal.
+const GIVING_UP: u64 = 3;
 
 /// Why an archive is not mirrored.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -79,35 +85,42 @@ pub(super) struct Copying<'a> {
 }
 
 impl Copying<'_> {
-    /// Copies an archive to that path.
-    pub(super) async fn copy(&self, asset: &Asset, path: &str) -> Result<Archive, CopyError> {
-        let mut attempt = 1;
-        loop {
-            match self.attempt(asset, path).await {
-                Err(error) if error.may_pass() && attempt < ATTEMPTS => attempt += 1,
-                copied => return copied,
+    /// Whether it could be copied until the time is over.
+    pub(super) fn has_time_for(&self, asset: &Asset) -> bool {
+        self.clock.now().0 + AROUND + asset.bytes / SLOWEST < self.until.0
+    }
+
+    /// Copies an archive to that path, and says its digest. A broken connection is common, so it is begun again
+    /// once; one that is broken twice in a row is the next round's to mend.
+    pub(super) async fn copy(&self, asset: &Asset, path: &str) -> Result<String, CopyError> {
+        match self.attempt(asset, path).await {
+            Err(first) if first.may_pass() && self.has_time_for(asset) => {
+                match self.attempt(asset, path).await {
+                    // There would have been time enough but for that.
+                    Err(CopyError::TimeIsOver(_)) => Err(first),
+                    second => second,
+                }
             }
+            first => first,
         }
     }
 
-    async fn attempt(&self, asset: &Asset, path: &str) -> Result<Archive, CopyError> {
+    async fn attempt(&self, asset: &Asset, path: &str) -> Result<String, CopyError> {
         let opened = async { Ok(self.releases.open(&asset.url).await?) };
         let mut download = self.in_time(asset, opened).await?;
-        let mut upload = self.store.upload(path).await?;
+        let begun = async { Ok(self.store.upload(path).await?) };
+        let mut upload = self.in_time(asset, begun).await?;
         let sent = self.send(asset, download.as_mut(), upload.as_mut());
         match self.in_time(asset, sent).await {
             Ok(sha256) => {
-                upload.complete().await?;
-                Ok(Archive {
-                    key: path.to_owned(),
-                    sha256,
-                    bytes: asset.bytes,
-                    unverified: asset.sha256.is_none(),
-                })
+                let completed = async { Ok(upload.complete().await?) };
+                self.in_time(asset, completed).await?;
+                Ok(sha256)
             }
             Err(error) => {
                 // What can't be tidied up now, a life-cycle rule tidies up; the reason is more important.
-                let _tidied = upload.abort().await;
+                let enough = Timestamp(self.clock.now().0 + GIVING_UP);
+                let _tidied = select(upload.abort(), self.timer.wait_until(enough)).await;
                 Err(error)
             }
         }

@@ -58,10 +58,7 @@ impl Known {
     fn archive(&self, version: &str, platform: &str) -> Option<&Archive> {
         let archive = self.mirrored.get(version)?.platforms.get(platform)?;
         let vouched = !archive.unverified
-            || match self
-                .asset(version, platform)
-                .and_then(|asset| asset.sha256.as_ref())
-            {
+            || match self.digest(version, platform) {
                 // GitHub has published its digest since.
                 Some(sha256) => *sha256 == archive.sha256,
                 None => self.rules.allow_missing_digest,
@@ -71,6 +68,21 @@ impl Known {
 
     fn asset(&self, version: &str, platform: &str) -> Option<&Asset> {
         self.release(version)?.assets.get(platform)
+    }
+
+    /// The digest that GitHub has published.
+    pub(super) fn digest(&self, version: &str, platform: &str) -> Option<&String> {
+        self.asset(version, platform)?.sha256.as_ref()
+    }
+
+    /// What is written down of a version; nothing, if that is so.
+    pub(super) fn noted(&self, version: &str) -> Mirrored {
+        let noted = self.mirrored.get(version).cloned();
+        let nothing = || match self.release(version) {
+            Some(release) => Mirrored::nothing_of(release),
+            None => Mirrored::nothing(version),
+        };
+        noted.unwrap_or_else(nothing)
     }
 
     fn release(&self, version: &str) -> Option<&Published> {
@@ -111,7 +123,13 @@ impl Known {
                 Some(asset) if asset.sha256.is_none() && !self.rules.allow_missing_digest => {
                     lacking.push(format!("GitHub has published no digest for {platform}"));
                 }
-                Some(asset) => missing.push((platform.clone(), asset.clone())),
+                Some(asset) => match self.kept(version, platform, asset) {
+                    Some(asset) => missing.push((platform.clone(), asset)),
+                    None => lacking.push(format!(
+                        "GitHub has another archive for {platform} now than the one that instances get: it can be \
+                         copied when they get another version"
+                    )),
+                },
             }
         }
         if lacking.is_empty() {
@@ -119,6 +137,23 @@ impl Known {
         } else {
             Err(lacking)
         }
+    }
+
+    /// The archive, as it may be copied; none: instances are given its place with another digest.
+    fn kept(&self, version: &str, platform: &str, asset: &Asset) -> Option<Asset> {
+        let offered = self.offered.as_ref().filter(|one| one.release == version);
+        let given = offered.and_then(|one| one.platforms.get(platform));
+        let sha256 = match (given, &asset.sha256) {
+            (None, published) => published.clone(),
+            (Some(given), published) => {
+                let is_other = published.as_ref().is_some_and(|one| *one != given.sha256);
+                (!is_other).then(|| Some(given.sha256.clone()))?
+            }
+        };
+        Some(Asset {
+            sha256,
+            ..asset.clone()
+        })
     }
 
     /// Releases that a policy is not shown: they could not be offered, and nothing is known of them here.
@@ -152,6 +187,12 @@ impl Known {
     pub fn published_at(&self, version: &str) -> Option<Timestamp> {
         let published = self.release(version).map(|one| one.published_at);
         published.or_else(|| Some(self.mirrored.get(version)?.published_at))
+    }
+
+    /// Seconds since what instances get was published, as far as that is known.
+    pub fn offered_age(&self, now: Timestamp) -> Option<u32> {
+        let offered = self.offered.as_ref()?;
+        Some(self.published_at(&offered.release)?.age(now))
     }
 
     /// Below which version GitHub gives a runner no jobs: what the operator says, or else the newest release
@@ -192,11 +233,10 @@ impl Known {
             .filter(|platform| self.archive(version, platform).is_some())
             .cloned()
             .collect();
-        let can_be_had = |platform: &&String| {
-            mirrored.contains(*platform)
-                || self
-                    .asset(version, platform)
-                    .is_some_and(|asset| asset.sha256.is_some() || self.rules.allow_missing_digest)
+        // Half of it is of no use: a policy that chose it would have it refused, again and again.
+        let platforms = match self.missing(version) {
+            Ok(_) => wanted.cloned().collect(),
+            Err(_) => Vec::new(),
         };
         let release = self.release(version);
         let prerelease = release.map(|one| one.prerelease);
@@ -206,7 +246,7 @@ impl Known {
             // Offered, and neither at GitHub nor in the mirror: it is as old as can be.
             age: self.published_at(version).unwrap_or_default().age(now),
             prerelease: prerelease.or_else(of_mirror).unwrap_or(false),
-            platforms: wanted.filter(can_be_had).cloned().collect(),
+            platforms,
             mirrored,
             offered: self.is_offered(version),
         }
@@ -220,10 +260,15 @@ impl Known {
                 let published = self.asset(version, platform);
                 let sha256 = published.and_then(|asset| asset.sha256.as_ref());
                 if !archive.unverified && sha256.is_some_and(|other| *other != archive.sha256) {
+                    let first = if self.is_offered(version) {
+                        "offer another version, and then "
+                    } else {
+                        ""
+                    };
                     changed.push(format!(
                         "GitHub has replaced the archive of {version} for {platform}: its digest is another than \
                          the one that the mirrored copy was verified by. The copy stays; see why it was replaced, \
-                         and delete the mirrored version to have it copied again"
+                         and {first}delete the mirrored version to have it copied again"
                     ));
                 }
             }

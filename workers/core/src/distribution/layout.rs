@@ -10,6 +10,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
 use crate::ids::PolicyGeneration;
 use crate::time::Timestamp;
@@ -107,10 +108,19 @@ impl Mirrored {
     /// None of it yet.
     pub fn nothing_of(release: &Published) -> Self {
         Self {
-            version: FORM,
-            release: release.version.clone(),
             published_at: release.published_at,
             prerelease: release.prerelease,
+            ..Self::nothing(&release.version)
+        }
+    }
+
+    /// None of a version of which nothing is known: it is as old as can be.
+    pub(super) fn nothing(version: &str) -> Self {
+        Self {
+            version: FORM,
+            release: version.to_owned(),
+            published_at: Timestamp::default(),
+            prerelease: false,
             platforms: BTreeMap::new(),
         }
     }
@@ -173,11 +183,8 @@ impl Seen {
     }
 }
 
-/// A document that says by which form it is written.
+/// A document, which says by which form it is written.
 pub trait Document: Serialize + for<'a> Deserialize<'a> {
-    /// The form.
-    fn form(&self) -> u32;
-
     /// As it is stored.
     fn to_bytes(&self) -> Vec<u8> {
         // Strings, numbers and maps of them by strings: they always have a JSON form.
@@ -190,30 +197,37 @@ pub trait Document: Serialize + for<'a> Deserialize<'a> {
     ///
     /// # Errors
     /// What is wrong with it.
-    fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
-        let document: Self =
-            serde_json::from_slice(bytes).map_err(|error| format!("it can't be read: {error}"))?;
-        if document.form() > FORM {
-            return Err(format!(
-                "a newer Stoker wrote it (form {}; this one reads up to {FORM}): use that one",
-                document.form()
-            ));
+    fn from_bytes(bytes: &[u8]) -> Result<Self, Unread> {
+        // By its form first: of a newer one, nothing else needs to be as it is here.
+        let broken = |error: serde_json::Error| Unread::Broken(error.to_string());
+        let Form { version } = serde_json::from_slice(bytes).map_err(broken)?;
+        if version > FORM {
+            return Err(Unread::Newer(version));
         }
-        Ok(document)
+        serde_json::from_slice(bytes).map_err(broken)
     }
 }
 
-macro_rules! documents {
-    ($($name:ty),+) => {
-        $(impl Document for $name {
-            fn form(&self) -> u32 {
-                self.version
-            }
-        })+
-    };
+/// All that documents of every form have in common.
+#[derive(Deserialize)]
+struct Form {
+    version: u32,
 }
 
-documents!(Offered, Mirrored, Seen);
+/// A document that is not read.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Unread {
+    /// It is not what Stoker wrote.
+    #[error("it can't be read: {0}")]
+    Broken(String),
+    /// It has that form.
+    #[error("a newer Stoker wrote it (form {0}; this one reads up to {FORM}): use that one")]
+    Newer(u32),
+}
+
+impl Document for Offered {}
+impl Document for Mirrored {}
+impl Document for Seen {}
 
 #[cfg(test)]
 mod tests {
@@ -248,8 +262,10 @@ mod tests {
 
     #[test]
     fn a_newer_form_is_not_guessed_at() {
-        let newer = br#"{"version": 2, "release": "2.330.0", "platforms": {}}"#;
+        let newer = br#"{"version": 2, "runners": ["2.330.0"]}"#;
         let told = Offered::from_bytes(newer).unwrap_err();
+        assert_eq!(told, Unread::Newer(2));
+        let told = told.to_string();
         assert!(told.contains("a newer Stoker wrote it"), "{told}");
     }
 

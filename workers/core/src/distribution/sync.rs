@@ -1,5 +1,6 @@
-//! One round of syncing: look → decide → clamp → copy → offer → delete.
+//! One round of syncing: look → decide → clamp → copy → offer → copy the rest → delete.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -10,8 +11,8 @@ use crate::ids::DecisionId;
 use crate::journal::Considered;
 use crate::plan::Proposal;
 use crate::ports::{
-    Clock, DistributionError, DistributionStore, Releases, ReleasesError, Reporter, SyncDecider,
-    Timer,
+    Clock, DistributionError, DistributionStore, Releases, ReleasesError, Replaced, Reporter,
+    SyncDecider, Timer,
 };
 use crate::time::Timestamp;
 
@@ -58,7 +59,7 @@ pub struct Synced {
 /// Why a round failed. What instances get is what they got before, or what was decided now; never half of it.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum SyncError {
-    /// GitHub could not be asked.
+    /// GitHub could not be asked, and has not been before.
     #[error("{0}; instances get what they got before")]
     Releases(#[from] ReleasesError),
     /// The mirror could not be read or written.
@@ -70,28 +71,23 @@ pub enum SyncError {
          the next run offers what the policy chooses"
     )]
     Offered(String),
-    /// Archives could not be copied.
-    #[error("{}; instances get what they got before, and the next run tries again", .0.join("; "))]
-    Copies(Vec<String>),
+    /// A newer Stoker has been here.
+    #[error("`{path}`: {problem}")]
+    Newer {
+        /// What it has written.
+        path: String,
+        /// What to do.
+        problem: String,
+    },
+    /// Not all could be done.
+    #[error("{}; what instances get is whole, and the next run tries again", .0.join("; "))]
+    Problems(Vec<String>),
     /// Somebody else wrote at the same time.
     #[error(
         "somebody else has written `{0}` at the same time, and that stays: let one syncer alone write there at a \
          time"
     )]
     Rival(String),
-    /// Nothing could be begun.
-    #[error(
-        "there is no time for any archive, such as the {bytes} bytes of {version} for {platform}: give the \
-         Lambda a longer time-out"
-    )]
-    NoTime {
-        /// The first that would have been begun.
-        version: String,
-        /// For which platform.
-        platform: String,
-        /// How large it is.
-        bytes: u64,
-    },
 }
 
 /// Mirrors the runner's distribution.
@@ -127,19 +123,31 @@ impl Syncer {
         let now = self.ports.clock.now();
         let granted = self.decide(&mut found, now).await;
         if found.is_news {
-            // It says what GitHub said, whatever becomes of the rest.
-            self.ports.store.put(SEEN, &found.seen.to_bytes()).await?;
+            // It says what GitHub said, whatever becomes of the rest. And who has decided: where somebody newer has
+            // at the same time, nothing is done of what was decided here.
+            let seen = found.seen.to_bytes();
+            self.replace(&mut found.tags, SEEN, &seen).await?;
         }
-        let unchanged = found.unchanged;
         let mut acting = Acting::new(self, found, until);
-        for copy in granted.copies() {
-            acting.copy(copy).await?;
+        acting.act(&granted).await?;
+        acting.came(now)
+    }
+
+    /// Writes a document over the one that was found, of which `tags` has the tag.
+    pub(super) async fn replace(
+        &self,
+        tags: &mut BTreeMap<String, String>,
+        path: &str,
+        bytes: &[u8],
+    ) -> Result<(), SyncError> {
+        let known = tags.get(path).map(String::as_str);
+        match self.ports.store.replace(path, known, bytes).await? {
+            Replaced::Written { tag } => {
+                tags.insert(path.to_owned(), tag);
+                Ok(())
+            }
+            Replaced::Conflict => Err(SyncError::Rival(path.to_owned())),
         }
-        if let Some(choice) = granted.offer() {
-            acting.offer(choice).await?;
-        }
-        acting.delete(granted.delete()).await?;
-        acting.came(unchanged, now)
     }
 
     async fn decide(&self, found: &mut Found, now: Timestamp) -> SyncGranted {
@@ -191,6 +199,7 @@ fn told(
         by: proposal.by.clone(),
         fallback: proposal.fallback.clone(),
         offered: known.offered.as_ref().map(|one| one.release.clone()),
+        offered_age: known.offered_age(now),
         minimum_version: known.minimum_version(now),
         offer: granted.offer().cloned(),
         copies: to_copy.collect(),

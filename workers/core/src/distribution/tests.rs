@@ -174,8 +174,45 @@ fn an_archive_that_github_replaced_is_told_and_the_verified_copy_stays() {
     assert_eq!(known.changed(), Vec::<String>::new());
     let other = known.published[0].assets.get_mut("linux-x64").unwrap();
     other.sha256 = Some("another".to_owned());
-    assert!(known.changed()[0].contains("replaced the archive of 2.330.0 for linux-x64"));
+    let told = known.changed();
+    assert!(told[0].contains("replaced the archive of 2.330.0 for linux-x64"));
+    assert!(told[0].contains("replaced, and delete the mirrored version"));
+    // Not while instances get it.
+    known.offered = Some(offered("2.330.0", &["linux-x64"]));
+    assert!(known.changed()[0].contains("and offer another version, and then delete"));
     assert!(known.whole("2.330.0").is_some());
+}
+
+#[test]
+fn what_instances_get_is_copied_only_as_they_get_it() {
+    let mut known = nothing("linux-x64");
+    known.published = vec![published("2.330.0", 5, &["linux-x64"])];
+    known.offered = Some(offered("2.330.0", &["linux-x64"]));
+    assert_eq!(known.missing("2.330.0").unwrap().len(), 1);
+    let asset = known.published[0].assets.get_mut("linux-x64").unwrap();
+    asset.sha256 = Some("another".to_owned());
+    let lacking = known.missing("2.330.0").unwrap_err();
+    assert!(lacking[0].contains("has another archive"), "{lacking:?}");
+    let granted = clamp(&wants("2.330.0"), &known);
+    assert_eq!((granted.copies(), granted.offer()), (&[][..], None));
+    // Where GitHub has published no digest, it must have the one that they get.
+    let asset = known.published[0].assets.get_mut("linux-x64").unwrap();
+    asset.sha256 = None;
+    known.rules.allow_missing_digest = true;
+    let (_, asset) = &known.missing("2.330.0").unwrap()[0];
+    assert_eq!(asset.sha256, Some(digest("2.330.0", "linux-x64")));
+}
+
+#[test]
+fn half_of_a_version_is_shown_without_platforms() {
+    let mut known = nothing("linux-x64,win-x64");
+    known.mirrored = [mirrored("2.330.0", 9, &["linux-x64"])].into();
+    let shown = &known.situation(NOW).releases[0];
+    assert_eq!(shown.mirrored, ["linux-x64"]);
+    assert_eq!(shown.platforms, Vec::<String>::new());
+    known.published = vec![published("2.330.0", 9, &["win-x64"])];
+    let shown = &known.situation(NOW).releases[0];
+    assert_eq!(shown.platforms, ["linux-x64", "win-x64"]);
 }
 
 #[test]
@@ -267,17 +304,23 @@ fn some_platforms() -> impl Strategy<Value = Vec<&'static str>> {
 
 fn some_known() -> impl Strategy<Value = Known> {
     let versions = || prop::sample::subsequence(VERSIONS[..4].to_vec(), 0..=4);
-    let per_version = prop::collection::vec((some_platforms(), any::<bool>(), any::<bool>()), 4);
+    // None, that of what is mirrored and offered, or another.
+    let digests = || prop::sample::select(vec![None, Some(false), Some(true)]);
+    let per_version = prop::collection::vec((some_platforms(), digests(), any::<bool>()), 4);
     let published = (versions(), per_version).prop_map(|(versions, parts)| {
         let releases = versions.into_iter().zip(parts);
         releases
-            .map(|(version, (platforms, has_digest, prerelease))| Published {
-                prerelease,
-                assets: platforms
-                    .iter()
-                    .map(|platform| ((*platform).to_owned(), asset(version, platform, has_digest)))
-                    .collect(),
-                ..published(version, 9, &[])
+            .map(|(version, (platforms, digest, prerelease))| {
+                let mut release = published(version, 9, &platforms);
+                release.prerelease = prerelease;
+                for asset in release.assets.values_mut() {
+                    match digest {
+                        None => asset.sha256 = None,
+                        Some(true) => asset.sha256 = Some("another".to_owned()),
+                        Some(false) => {}
+                    }
+                }
+                release
             })
             .collect::<Vec<_>>()
     });
@@ -349,6 +392,29 @@ proptest! {
                 });
                 prop_assert!(archive.is_some() || is_copied, "{platform} of {}", offer.version);
             }
+        }
+    }
+
+    /// What instances get keeps its place: nothing is copied over it but the same bytes.
+    #[test]
+    fn nothing_else_is_copied_over_what_instances_get(known in some_known(), plan in some_plan()) {
+        let granted = clamp(&plan, &known);
+        let Some(offered) = &known.offered else { return Ok(()) };
+        let copies = granted.copies().iter().filter(|copy| copy.choice.version == offered.release);
+        for (platform, asset) in copies.flat_map(|copy| &copy.missing) {
+            if let Some(given) = offered.platforms.get(platform) {
+                prop_assert_eq!(asset.sha256.as_ref(), Some(&given.sha256));
+            }
+        }
+    }
+
+    /// A policy that chooses among releases with all platforms is not refused.
+    #[test]
+    fn what_is_shown_with_platforms_may_be_offered(known in some_known()) {
+        for release in known.situation(NOW).releases {
+            let granted = clamp(&wants(&release.version), &known);
+            prop_assert_eq!(granted.offer().is_some(), release.platforms == WANTED);
+            prop_assert!(granted.offer().is_some() || release.platforms.is_empty());
         }
     }
 

@@ -65,9 +65,6 @@ pub trait DistributionStore: Send + Sync {
         bytes: &[u8],
     ) -> Result<Replaced, DistributionError>;
 
-    /// Writes a document over whatever is there.
-    async fn put(&self, path: &str, bytes: &[u8]) -> Result<(), DistributionError>;
-
     /// Everything whose path begins with `prefix`.
     async fn list(&self, prefix: &str) -> Result<Vec<Stored>, DistributionError>;
 
@@ -93,7 +90,8 @@ pub trait ArchiveUpload: Send {
     /// Adds bytes: 5 MiB at least, but for the last ones.
     async fn add(&mut self, bytes: Vec<u8>) -> Result<(), DistributionError>;
 
-    /// It is seen from now on, in the place of whatever was there.
+    /// It is seen from now on, in the place of whatever was there. Where that fails, nothing of it takes up room,
+    /// as far as that can be told.
     async fn complete(self: Box<Self>) -> Result<(), DistributionError>;
 
     /// It never is, and nothing of it takes up room.

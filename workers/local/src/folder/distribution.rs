@@ -113,16 +113,6 @@ impl DistributionStore for FolderDistribution {
         .await
     }
 
-    async fn put(&self, path: &str, bytes: &[u8]) -> Result<(), DistributionError> {
-        let bytes = bytes.to_vec();
-        self.with("write", path, move |root, path| {
-            let file = place(root, path)?;
-            let _until_it_is_dropped = lock(root)?;
-            write(&file, &bytes, None)
-        })
-        .await
-    }
-
     async fn list(&self, prefix: &str) -> Result<Vec<Stored>, DistributionError> {
         self.with("list", prefix, walk).await
     }
@@ -237,7 +227,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = FolderDistribution::new(folder.path().join("distribution"));
         for path in ["../stolen", "releases/../../stolen", "/stolen"] {
-            assert!(store.put(path, b"x").await.is_err(), "{path}");
+            assert!(store.replace(path, None, b"x").await.is_err(), "{path}");
             assert!(store.upload(path).await.is_err(), "{path}");
         }
         assert!(!folder.path().join("stolen").exists());
