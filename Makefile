@@ -203,5 +203,5 @@ sim:
 	$(TARGET)/sim/sim $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),1000)) $(if $(STEPS),--steps $(STEPS))
 
 clean:
-	rm -rf build node_modules .wrangler
+	rm -rf build dist node_modules .wrangler
 	$(CARGO) clean
