@@ -248,6 +248,8 @@ fn delay_seconds<F: Fn(&str) -> Option<String>>(reader: &mut SettingsReader<F>) 
 
 #[cfg(test)]
 mod tests {
+    use secrecy::ExposeSecret as _;
+
     use super::*;
 
     fn read(variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
@@ -265,6 +267,18 @@ mod tests {
         assert_eq!(settings.admission.check_run_apps, CheckRunApps::default());
         assert_eq!(settings.delay_seconds, 0);
         assert!(settings.secrets.previous.is_none());
+    }
+
+    #[test]
+    fn the_line_s_end_of_a_file_is_no_part_of_a_secret() {
+        let settings = read(&[
+            ("GITHUB_WEBHOOK_SECRET", "hush\n"),
+            ("GITHUB_WEBHOOK_SECRET_PREVIOUS", " old\r\n"),
+        ])
+        .unwrap();
+        assert_eq!(settings.secrets.current.expose_secret(), "hush");
+        let previous = settings.secrets.previous.unwrap();
+        assert_eq!(previous.expose_secret(), "old");
     }
 
     #[test]
